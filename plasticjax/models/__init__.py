@@ -1,0 +1,6 @@
+"""Assembled networks from the literature."""
+
+from ._analog_chip import AnalogChip as AnalogChip, AnalogImperfections as AnalogImperfections
+from ._first_spike_network import FirstSpikeNetwork as FirstSpikeNetwork
+
+__all__ = ["FirstSpikeNetwork", "AnalogImperfections", "AnalogChip"]
