@@ -43,13 +43,9 @@ class Claim:
     def __post_init__(self):
         for size, (low, high) in self.accept.items():
             if size not in SIZES:
-                raise ValueError(
-                    f"accept has the size {size!r}; valid sizes: {', '.join(SIZES)}"
-                )
+                raise ValueError(f"accept has the size {size!r}; valid sizes: {', '.join(SIZES)}")
             if not low <= high:
-                raise ValueError(
-                    f"accept[{size!r}] is {(low, high)}; lo <= hi is required"
-                )
+                raise ValueError(f"accept[{size!r}] is {(low, high)}; lo <= hi is required")
 
 
 class Progress(Protocol):
@@ -63,9 +59,7 @@ class Progress(Protocol):
 class Job(Protocol):
     """What an experiment may ask of the command that runs it."""
 
-    def progress(
-        self, total: int, description: str
-    ) -> AbstractContextManager[Progress]:
+    def progress(self, total: int, description: str) -> AbstractContextManager[Progress]:
         """Show a progress bar of `total` steps for the length of a `with` block."""
         ...
 
