@@ -105,11 +105,10 @@ def progress(total: int, description: str) -> Iterator[Progress]:
 
 
 def _rate(task: Any) -> str:
-    seconds = task.elapsed
-    if not seconds or not task.completed:
+    if not task.elapsed or not task.completed:
         return "-/s"
-    rate = task.completed / seconds
+    average = task.completed / task.elapsed
+    # The recent speed forgets the first steps, in which programs are compiled.
+    rate = average if task.finished else task.speed or average
     text = f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
-    if task.completed < task.total:
-        text += f"  {(task.total - task.completed) / rate:.0f} s left"
-    return text
+    return text if task.finished else f"{text}  {task.remaining / rate:.0f} s left"

@@ -1,4 +1,5 @@
 import re
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,11 +48,15 @@ def test_live_bar_on_a_terminal(capsys, monkeypatch):
     assert "loss 0.125" in output
 
 
-def test_slow_steps_are_shown_as_seconds_each():
-    class Task:
-        elapsed, completed, total = 10.0, 2, 4
-
-    assert _progress._rate(Task) == "5 s each  10 s left"
+def test_rates_of_slow_and_compiled_steps():
+    task = SimpleNamespace(elapsed=10.0, completed=2, remaining=2, speed=None, finished=False)
+    assert _progress._rate(task) == "5 s each  10 s left"
+    task.speed = 4.0
+    assert _progress._rate(task) == "4/s  0 s left"
+    task.finished = True
+    assert _progress._rate(task) == "5 s each"
+    task.elapsed = None
+    assert _progress._rate(task) == "-/s"
 
 
 def test_total_is_checked():
