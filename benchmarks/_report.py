@@ -26,7 +26,8 @@ def lines(report: dict) -> Iterator[str]:
             f"batch {memory['case']['batch']}, {memory['case']['dtype']}, forward and backward: "
             f"peak {memory['peak_rss'] / 1e9:.2f} GB of the process, of which "
             f"{memory['rss_before'] / 1e9:.2f} GB before the first pass "
-            f"(limit {memory['limit'] / 1e9:.2f} GB); {memory['seconds']:.3f} s a pass"
+            f"(limit {memory['limit'] / 1e9:.2f} GB); XLA plans {memory['temporary'] / 1e9:.2f} GB "
+            f"of temporaries; {memory['seconds']:.3f} s a pass"
         )
 
 

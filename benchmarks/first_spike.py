@@ -120,6 +120,7 @@ def measure_memory(*, repeats: int, pythons: Mapping[str, str]) -> dict:
         "case": case,
         "peak_rss": max(entry["peak_rss"] for entry in measured.rounds),
         "rss_before": measured.ready["facts"]["rss_before"],
+        "temporary": measured.ready["facts"]["temporary"],
         "seconds": median_of(measured.rounds, "seconds"),
         "limit": MEMORY_LIMIT,
     }

@@ -37,6 +37,8 @@ def prepare(case: dict) -> tuple[Measure, dict]:
         return jnp.mean(jnp.where(jnp.isinf(spikes), 0, spikes))
 
     compiled = jax.jit(jax.value_and_grad(loss)).lower(weights).compile()
+    planned = compiled.memory_analysis()
+    assert planned is not None, "this backend does not say how much memory it plans"
     before = peak_rss()
 
     def measure() -> dict:
@@ -44,7 +46,11 @@ def prepare(case: dict) -> tuple[Measure, dict]:
         value, _ = jax.block_until_ready(compiled(weights))
         return {"seconds": time.perf_counter() - start, "loss": float(value)}
 
-    return measure, {"jax": jax.__version__, "rss_before": before}
+    return measure, {
+        "jax": jax.__version__,
+        "rss_before": before,
+        "temporary": planned.temp_size_in_bytes,
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What all figures share: where they draw, their sizes on paper, and what they refuse."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import ArrayLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Numbers = ArrayLike | Sequence[Any]
 
 COLUMN_WIDTH = 3.5  # inches, one column of a journal page
 LABEL_SIZE = 8  # points
@@ -37,7 +40,7 @@ def legend(ax: "Axes", **options) -> None:
     ax.legend(fontsize=TICK_SIZE, frameon=False, handlelength=1.4, **options)
 
 
-def finite(values: npt.ArrayLike, name: str, *, ndim: tuple[int, ...]) -> np.ndarray:
+def finite(values: Numbers, name: str, *, ndim: tuple[int, ...]) -> np.ndarray:
     """`values` as a float array, refused if empty, of another dimension, NaN or infinite."""
     array = without_nan(values, name, ndim=ndim)
     if not np.all(np.isfinite(array)):
@@ -45,7 +48,7 @@ def finite(values: npt.ArrayLike, name: str, *, ndim: tuple[int, ...]) -> np.nda
     return array
 
 
-def spike_times(values: npt.ArrayLike, name: str, *, ndim: tuple[int, ...]) -> np.ndarray:
+def spike_times(values: Numbers, name: str, *, ndim: tuple[int, ...]) -> np.ndarray:
     """`values` as a float array of times in which only +inf, no spike, may be infinite."""
     array = without_nan(values, name, ndim=ndim, may_be_empty=True)
     if np.any(np.isneginf(array)):
@@ -54,7 +57,7 @@ def spike_times(values: npt.ArrayLike, name: str, *, ndim: tuple[int, ...]) -> n
 
 
 def without_nan(
-    values: npt.ArrayLike, name: str, *, ndim: tuple[int, ...], may_be_empty: bool = False
+    values: Numbers, name: str, *, ndim: tuple[int, ...], may_be_empty: bool = False
 ) -> np.ndarray:
     """`values` as a float array, refused if empty, of another dimension or NaN."""
     array = np.asarray(values, dtype=float)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from plasticjax.plotting._canvas import TICK_SIZE, finite, for_paper, own_axes
+from plasticjax.plotting._canvas import TICK_SIZE, Numbers, finite, for_paper, own_axes
 from plasticjax.plotting._palette import CLASS_COLORS, NO_DECISION_COLOR
 
 if TYPE_CHECKING:
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def classification_map(
-    classify: Callable[[np.ndarray], npt.ArrayLike] | npt.ArrayLike,
+    classify: Callable[[np.ndarray], Numbers] | Numbers,
     *,
-    extent: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0),
+    extent: Numbers = (0.0, 1.0, 0.0, 1.0),
     resolution: int = 200,
     class_names: Sequence[str] | None = None,
     ax: "Axes | None" = None,
@@ -38,9 +37,10 @@ def classification_map(
         ValueError: for an empty extent, a resolution below 2, or classes that are not whole
             numbers from -1 to 7, or have the wrong shape.
     """
-    left, right, low, high = finite(extent, "extent", ndim=(1,))
-    if not (left < right and low < high):
+    bounds = finite(extent, "extent", ndim=(1,))
+    if len(bounds) != 4 or bounds[0] >= bounds[1] or bounds[2] >= bounds[3]:
         raise ValueError(f"extent is {extent}; must be (x_min, x_max, y_min, y_max), ascending")
+    left, right, low, high = map(float, bounds)
     if callable(classify):
         if resolution < 2:
             raise ValueError(f"resolution is {resolution}; must be at least 2")

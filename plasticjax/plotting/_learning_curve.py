@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import numpy.typing as npt
-
-from plasticjax.plotting._canvas import LINE_WIDTH, finite, for_paper, legend, own_axes
+from plasticjax.plotting._canvas import LINE_WIDTH, Numbers, finite, for_paper, legend, own_axes
 from plasticjax.plotting._palette import class_color
 
 if TYPE_CHECKING:
@@ -12,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def learning_curve(
-    steps: npt.ArrayLike,
-    values: npt.ArrayLike,
+    steps: Numbers,
+    values: Numbers,
     *,
     label: str | None = None,
     color: str | None = None,

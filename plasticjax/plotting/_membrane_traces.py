@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from plasticjax.plotting._canvas import LINE_WIDTH, finite, for_paper, legend, own_axes, spike_times
+from plasticjax.plotting._canvas import (
+    LINE_WIDTH,
+    Numbers,
+    finite,
+    for_paper,
+    legend,
+    own_axes,
+    spike_times,
+)
 from plasticjax.plotting._palette import class_color
 
 if TYPE_CHECKING:
@@ -14,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def membrane_traces(
-    times: npt.ArrayLike,
-    voltages: npt.ArrayLike,
+    times: Numbers,
+    voltages: Numbers,
     *,
-    threshold: float | None = None,
-    spikes: npt.ArrayLike | None = None,
+    threshold: Numbers | None = None,
+    spikes: Numbers | None = None,
     labels: Sequence[str] | None = None,
     time_label: str = "time (ms)",
     voltage_label: str = "potential (mV)",
@@ -57,17 +64,16 @@ def membrane_traces(
         first = np.atleast_1d(spike_times(spikes, "spikes", ndim=(0, 1)))
         if first.shape != (neurons,):
             raise ValueError(f"spikes has {len(first)} entries; voltages has {neurons} neurons")
-    if threshold is not None:
-        threshold = float(finite(threshold, "threshold", ndim=(0,)))
+    level = None if threshold is None else float(finite(threshold, "threshold", ndim=(0,)))
 
     ax = own_axes()[0] if ax is None else ax
-    if threshold is not None:
-        ax.axhline(threshold, color="0.35", linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
+    if level is not None:
+        ax.axhline(level, color="0.35", linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
     for k in range(neurons):
         color, label = class_color(k), None if labels is None else labels[k]
         ax.plot(t, v[:, k], color=color, linewidth=LINE_WIDTH, label=label)
         if np.isfinite(first[k]):
-            top = np.interp(first[k], t, v[:, k]) if threshold is None else threshold
+            top = np.interp(first[k], t, v[:, k]) if level is None else level
             ax.axvline(first[k], color=color, linewidth=0.7, linestyle=":", zorder=1)
             ax.plot(first[k], top, "v", color=color, markersize=4.5, zorder=3)
     for_paper(ax, time_label, voltage_label)

@@ -1,12 +1,10 @@
 """Spikes of many neurons over time."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from plasticjax.plotting._canvas import for_paper, own_axes, spike_times
+from plasticjax.plotting._canvas import Numbers, for_paper, own_axes, spike_times
 from plasticjax.plotting._palette import class_color
 
 if TYPE_CHECKING:
@@ -14,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def raster(
-    times: npt.ArrayLike | Sequence[npt.ArrayLike],
+    times: Numbers,
     *,
-    groups: npt.ArrayLike | None = None,
+    groups: Numbers | None = None,
     time_label: str = "time (ms)",
     ax: "Axes | None" = None,
 ) -> "Axes":

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from plasticjax.plotting._canvas import (
     LABEL_SIZE,
     LINE_WIDTH,
     TICK_SIZE,
+    Numbers,
     finite,
     for_paper,
     own_axes,
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def spike_time_histories(
-    epochs: npt.ArrayLike,
-    mean: npt.ArrayLike,
-    sd: npt.ArrayLike,
+    epochs: Numbers,
+    mean: Numbers,
+    sd: Numbers,
     *,
     class_names: Sequence[str] | None = None,
     step_label: str = "epoch",
