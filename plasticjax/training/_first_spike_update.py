@@ -92,7 +92,8 @@ class FirstSpikeUpdate(eqx.Module):
         """
         moments = optax.scale_by_adam().init(weights)
         dtype = weights[0].dtype
-        return FirstSpikeState(weights, moments, jnp.array(0), jnp.array(-1), jnp.zeros((), dtype))
+        epoch, none = jnp.array(0, jnp.int32), jnp.array(-1, jnp.int32)
+        return FirstSpikeState(weights, moments, epoch, none, jnp.zeros((), dtype))
 
     def __call__(
         self, state: FirstSpikeState, batch: Batch, key: Key[Array, ""]
