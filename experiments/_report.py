@@ -90,7 +90,7 @@ def _page(runs: list[_Run]) -> str:
         return f"{_INTRODUCTION}\nNo runs yet.\n"
     columns = ("experiment", "size", "claim", "paper", "source", "ours", "accepted", "verdict")
     claims = _table(columns, [row for run in runs for row in _rows(run)])
-    columns = ("experiment", "command", "minutes", "device", "jax", "config")
+    columns = ("experiment", "command", "time", "device", "jax", "config")
     return f"{_INTRODUCTION}\n{claims}\n## Runs\n\n{_table(columns, [_facts(r) for r in runs])}"
 
 
@@ -112,10 +112,11 @@ def _rows(run: _Run) -> list[tuple[str, ...]]:
 
 def _facts(run: _Run) -> tuple[str, ...]:
     metrics = run.metrics
+    seconds = metrics["wall_seconds"]
     return (
         run.experiment,
         f"`{metrics['command']}`",
-        f"{metrics['wall_seconds'] / 60:.1f}",
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
         metrics["machine"]["device"],
         metrics["versions"]["jax"],
         metrics["config_hash"],

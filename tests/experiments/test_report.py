@@ -61,7 +61,9 @@ def test_table(command, tmp_path, store):
         "| [95.2, 97.5] | reproduced |"
         for name in ("walk", "yin")
     ]
-    assert "| walk | `python -m experiments run walk` | 1.5 | cpu | 0.10.2 | 0123456789ab |" in page
+    assert (
+        "| walk | `python -m experiments run walk` | 90 s | cpu | 0.10.2 | 0123456789ab |" in page
+    )
 
 
 @pytest.mark.parametrize("shown", range(4))
