@@ -1,8 +1,9 @@
 """Every public name says what it takes and returns, with shapes and units.
 
 The rules: each parameter is named in the docstring; an array parameter has its shape in brackets
-or is called scalar or unbatched; functions that return something say what; where arrays or
-numbers go in or come out, a unit is named, or it says dimensionless.
+or is called scalar or unbatched; functions that return something say what; classes list their
+fields as arguments or attributes; where arrays or numbers go in or come out, a unit is named, or
+it says dimensionless.
 """
 
 import importlib
@@ -60,7 +61,8 @@ def problems(thing, doc):
         annotations[parameter.name] = _text(parameter.annotation)
         if not re.search(rf"\b{re.escape(parameter.name)}\b", doc):
             found.append(f"{parameter.name} is not described")
-    if annotations and "Args:" not in doc:
+    sections = ("Args:", "Attributes:") if inspect.isclass(thing) else ("Args:",)
+    if annotations and not any(section in doc for section in sections):
         found.append("no Args section")
     returned = "" if inspect.isclass(thing) else _text(signature.return_annotation)
     if returned not in ("", "None") and not re.search(r"\bReturns?:?\b", doc):

@@ -84,10 +84,10 @@ class AnalogChip(eqx.Module):
         Args:
             imperfections: sizes of the imperfections.
             shapes: (post, pre) of each layer's weights.
-            key: random key, one per chip.
+            key: random key, scalar, one per chip.
 
         Returns:
-            The chip.
+            The chip, its pattern in the units of the imperfections.
         """
         thresholds, gains = [], []
         for k, (post, pre) in enumerate(shapes):
@@ -102,10 +102,10 @@ class AnalogChip(eqx.Module):
         """The chip as the next batch finds it: thresholds with their batch-to-batch noise.
 
         Args:
-            key: random key, one per batch.
+            key: random key, scalar, one per batch.
 
         Returns:
-            The chip with shifted thresholds (voltage).
+            The chip with shifted thresholds (unit of the threshold).
         """
         std = self.imperfections.threshold_noise
         thresholds = tuple(
@@ -146,7 +146,7 @@ class AnalogChip(eqx.Module):
         Args:
             k: index of the layer.
             programmed: programmed weights, [post, pre].
-            nominal: the neurons the chip is set to; scalar parameters (voltage, time).
+            nominal: the neurons the chip is set to; scalar parameters, in their units.
 
         Returns:
             Analog weights, [post, pre], and neurons with one threshold each, [post].

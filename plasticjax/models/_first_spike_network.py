@@ -65,7 +65,7 @@ class FirstSpikeNetwork(eqx.Module):
             weight_stds: standard deviation of the weights of each layer (same unit).
             bias_times: bias spike times of each layer (unit of the time constants); `None`: none.
             neuron: the neurons; default `CurrentLIF()`, dimensionless with equal time constants.
-            key: random key; layer k uses `fold_in(key, k)`.
+            key: random key, scalar; layer k uses `fold_in(key, k)`.
 
         Returns:
             The network; weights in the default float dtype of JAX.

@@ -34,7 +34,7 @@ class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
     or the dimensionless convention of the defaults, with times in units of `tau_syn` and
     $C = \tau_s$. Source: Göltz, Kriener et al. (2021), Nat. Mach. Intell. 3, 823, Eq. 1.
 
-    Every parameter is a scalar or has shape [post], one value per neuron.
+    Every parameter is a scalar or has shape [post], one value per neuron, in consistent units.
 
     Attributes:
         tau_mem: membrane time constant (time); `inf` makes the neuron non-leaky.
@@ -149,7 +149,7 @@ class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
             y: state, leaves scalar or [post].
 
         Returns:
-            `y.voltage - threshold`.
+            `y.voltage - threshold`, in the unit of the threshold.
         """
         return jnp.asarray(y.voltage - self.threshold)
 

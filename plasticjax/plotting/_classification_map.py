@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plasticjax.plotting._canvas import TICK_SIZE, Numbers, finite, for_paper, own_axes
-from plasticjax.plotting._palette import CLASS_COLORS, NO_DECISION_COLOR
+from ._canvas import TICK_SIZE, Numbers, finite, for_paper, own_axes
+from ._palette import CLASS_COLORS, NO_DECISION_COLOR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

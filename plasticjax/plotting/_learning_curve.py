@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from plasticjax.plotting._canvas import LINE_WIDTH, Numbers, finite, for_paper, legend, own_axes
-from plasticjax.plotting._palette import class_color
+from ._canvas import LINE_WIDTH, Numbers, finite, for_paper, legend, own_axes
+from ._palette import class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plasticjax.plotting._canvas import (
+from ._canvas import (
     LINE_WIDTH,
     Numbers,
     finite,
@@ -14,7 +14,7 @@ from plasticjax.plotting._canvas import (
     own_axes,
     spike_times,
 )
-from plasticjax.plotting._palette import class_color
+from ._palette import class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plasticjax.plotting._canvas import Numbers, for_paper, own_axes, spike_times
-from plasticjax.plotting._palette import class_color
+from ._canvas import Numbers, for_paper, own_axes, spike_times
+from ._palette import class_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
