@@ -11,7 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from plasticjax.training import FirstSpikeState, FirstSpikeUpdate, train_epoch
+from plasticjax.training import (
+    FirstSpikeMetrics,
+    FirstSpikeState,
+    FirstSpikeUpdate,
+    train_epoch,
+)
 
 from ._contract import Job
 
@@ -62,6 +67,12 @@ def evaluate(update: FirstSpikeUpdate, weights, split: Split, key) -> Evaluation
     sd = jnp.std(jnp.broadcast_to(finite, chosen.shape), axis=0, where=chosen)
     silent = jnp.stack([jnp.mean(jnp.isinf(times)) for times in layers])
     return Evaluation(jnp.mean(hit), silent, mean, sd)
+
+
+def learning_loss(metrics: FirstSpikeMetrics) -> Float[Array, ""]:
+    """Mean loss of the updates that learned, as the reference reports it; of all if none did."""
+    learned = ~metrics.bumped
+    return jnp.mean(metrics.loss, where=learned | ~jnp.any(learned))
 
 
 def train(
@@ -121,7 +132,7 @@ def train(
         state = state._replace(epoch=state.epoch + 1)
         row = evaluate(update, state.weights, validation, trial)
         history = History(
-            history.loss.at[epoch].set(jnp.mean(metrics.loss)),
+            history.loss.at[epoch].set(learning_loss(metrics)),
             history.accuracy.at[epoch].set(jnp.mean(metrics.accuracy)),
             history.bumps.at[epoch].set(jnp.mean(metrics.bumped)),
             jax.tree.map(lambda rows, leaf: rows.at[epoch + 1].set(leaf), history.validation, row),

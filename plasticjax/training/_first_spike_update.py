@@ -63,7 +63,7 @@ class FirstSpikeUpdate(eqx.Module):
     Attributes:
         forward: `(weights, inputs of one sample, sample key, batch key) -> spike times of all
             layers`, pure; the keys serve noise.
-        learning_rate: epoch -> learning rate (weight), an optax schedule.
+        learning_rate: epoch -> learning rate (unit of the weights), an optax schedule.
         max_silent: tolerated fraction of silent neurons per layer.
         loss: `(label times [class], label) -> scalar`.
         classify: `label times [class] -> class`.

@@ -45,7 +45,8 @@ def train_epoch(
         key: random key for the order of the samples and the updates.
 
     Returns:
-        The new state, and the metrics of all updates stacked along a leading axis [updates].
+        The new state, and the metrics of all updates stacked along a leading axis [updates], in
+        the units that `update` uses.
 
     Raises:
         ValueError: if `batch` is not between 1 and the number of samples.

@@ -57,7 +57,7 @@ def spike_time_mse(
     Args:
         times: first spike times of the label neurons, [class], `inf` for silent (time).
         label: the true class, scalar.
-        correct: target time of the label neuron (time).
+        correct: target time of the label neuron (unit of `times`).
         wrong: target time of the others (time).
 
     Returns:
@@ -76,7 +76,7 @@ def shift_invariant_mse(
     Args:
         times: first spike times of the label neurons, [class], `inf` for silent (time).
         label: the true class, scalar.
-        delta: desired delay (time).
+        delta: desired delay (unit of `times`).
 
     Returns:
         The loss, scalar (time squared); the constant 100 without gradient if a neuron is silent.
@@ -108,7 +108,7 @@ def nearest_spike_class(times: Float[Array, " class"], *, correct: float) -> Int
 
     Args:
         times: first spike times of the label neurons, [class], `inf` for silent (time).
-        correct: target time of the label neuron (time).
+        correct: target time of the label neuron (unit of `times`).
 
     Returns:
         The class, scalar; -1 if all neurons are silent (dimensionless).
