@@ -38,16 +38,19 @@ def _pair_lines(name: str, pair: dict) -> Iterator[str]:
         f"plasticjax and {name}: {'-'.join(map(str, case['sizes']))}{bias}, "
         f"batch {case['batch']}, {case['samples']} samples, {case['dtype']}"
     )
-    yield f"  {'':12}{'epoch s':>10}{'samples/s':>12}{'compile s':>11}{'loss':>18}  versions"
+    heads = f"{'epoch s':>10}{'samples/s':>12}{'compile s':>11}{'loss':>18}{'accuracy':>16}"
+    yield f"  {'':12}{heads}  versions"
     for key, result in pair["results"].items():
         versions = {k: v for k, v in result["facts"].items() if isinstance(v, str)}
-        first, last = result["loss"]
-        loss = f"{first:.3f} -> {last:.3f}"
+        loss, accuracy = ("{:.3f} -> {:.3f}".format(*result[name]) for name in ("loss", "accuracy"))
         yield (
             f"  {key:12}{result['seconds_median']:10.4f}{result['samples_per_second']:12.0f}"
-            f"{result['compile_seconds']:11.2f}{loss:>18}  "
+            f"{result['compile_seconds']:11.2f}{loss:>18}{accuracy:>16}  "
             + ", ".join(f"{k} {v}" for k, v in versions.items())
         )
+    for key, result in pair["results"].items():
+        if result["accuracy"][1] <= result["accuracy"][0]:
+            yield f"  {key} did not learn: its accuracy did not rise. Do not trust this comparison."
     times = pair["times_faster"]
     yield (
         f"  plasticjax is {times['median']:.3g} times as fast as {name} "

@@ -180,4 +180,8 @@ def test_a_whole_report_with_fakes(fake, monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.strip() == "\n".join(lines(report))
     assert "plasticjax is 5 times as fast as jaxsnn [5, 5]" in printed
+    assert "1.000 -> 0.500" in printed
+    assert "did not learn" not in printed
     assert "peak 2.00 GB" in printed
+    report["pairs"]["jaxsnn"]["results"]["jaxsnn"]["accuracy"] = [0.5, 0.5]
+    assert "  jaxsnn did not learn" in "\n".join(lines(report))
