@@ -1,0 +1,1 @@
+"""One module per implementation; each runs in a process of its own, possibly of another Python."""

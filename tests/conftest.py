@@ -1,0 +1,32 @@
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the cores already. XLA reads this when JAX is first used.
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    )
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import jax
+import jaxtyping
+import pytest
+from hypothesis import HealthCheck, settings
+
+jaxtyping.install_import_hook("plasticjax", "beartype.beartype")
+
+from plasticjax.runtime import enable_compilation_cache  # noqa: E402
+
+enable_compilation_cache()
+
+# Compiling makes the first example slow, and the x64 fixture is the same for every example.
+_CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=_CHECKS)
+settings.register_profile("dev", deadline=None, suppress_health_check=_CHECKS)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def x64():
+    """Runs a test in double precision."""
+    with jax.enable_x64(True):
+        yield
