@@ -43,13 +43,12 @@ def first_spike_times(
         First spike times, [post]; `inf` for a neuron that stays silent.
 
     Raises:
-        ValueError: shapes that do not fit, or concrete weights or times with NaN or `-inf`
-            (infinite weights are refused too).
-        RuntimeError: the same values when they are only known at run time.
+        ValueError: shapes that do not fit; outside of `jit`, weights that are not finite, or times
+            that are NaN or `-inf`. Inside of `jit` NaN in weights or times makes the spike time NaN.
     """
     weights, times = jnp.asarray(weights), jnp.asarray(times)
     _check_shapes(neuron, weights, times)
-    weights, times = _check_values(weights, times)
+    _check_values(weights, times)
     dtype = jnp.result_type(weights, times)
     if not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.result_type(float)
@@ -68,27 +67,34 @@ def _first_spike_times(neuron, weights, times, *, flow):
     gaps = jnp.where(silent, 0, following - jnp.where(silent, 0, times))
 
     flow = flow.of(neuron)
-    intervals = flow.interval(gaps[:, None])
+    ahead = flow.interval(gaps[:, None])
+    behind = flow.interval(jnp.append(0, gaps[:-1])[:, None])
 
     def visit(carry, arrival):
-        (x, y, start), fired = carry
-        index, muted, time, interval = arrival
+        # A neuron that has fired keeps the state [x, y] after the last input before its spike. Only
+        # the start in the carry selects: XLA may compute a comparison once per use, and near
+        # equality the copies round to different sides.
+        x, y, start = carry
+        index, muted, time, passed, coming = arrival
         dx, dy = flow.jump(jnp.where(muted, 0, incoming[index]))
-        here = x + dx, y + dy, jnp.broadcast_to(time, x.shape)
-        fires = flow.crosses(*here[:2], interval)
-        ahead = *flow.advance(*here[:2], interval), here[2]
-        moved = jax.tree.map(lambda a, b: jnp.where(fires, a, b), here, ahead)
-        kept = jax.tree.map(lambda a, b: jnp.where(fired, a, b), (x, y, start), moved)
-        return (kept, fired | fires), None
+        x_here, y_here = flow.advance(x, y, passed)
+        waiting = jnp.isinf(start)
+        x = jnp.where(waiting, x_here + dx, x)
+        y = jnp.where(waiting, y_here + dy, y)
+        fires = waiting & ~muted & flow.crosses(x, y, coming)
+        return (x, y, jnp.where(fires, time, start)), None
 
     rest = jnp.zeros(weights.shape[:1], weights.dtype)
-    carry = (rest, rest, rest), jnp.zeros(weights.shape[:1], bool)
-    ((x, y, start), fired), _ = jax.lax.scan(visit, carry, (order, silent, times, intervals))
+    carry = rest, rest, jnp.full_like(rest, jnp.inf)
+    (x, y, start), _ = jax.lax.scan(visit, carry, (order, silent, times, behind, ahead))
+    fired = jnp.isfinite(start)
+    invalid = jnp.isnan(x + y) | jnp.any(jnp.isnan(times))
     # Silent neurons solve a harmless crossing whose result is discarded.
     dx, dy = flow.jump(jnp.ones_like(x))
     unit = 8 * (jnp.abs(flow.threshold) + 1)
     x, y = jnp.where(fired, x, dx * unit), jnp.where(fired, y, dy * unit)
-    return jnp.where(fired, start + flow.crossing(x, y), jnp.inf)
+    spikes = jnp.where(fired, start + flow.crossing(x, y), jnp.inf)
+    return jnp.where(invalid, jnp.nan, spikes)
 
 
 def _arrival_order(times):
@@ -98,9 +104,9 @@ def _arrival_order(times):
     if count > 512:
         return jnp.argsort(times)
     index = jnp.arange(count, dtype=jnp.int32)
-    earlier = times < times[:, None]
-    tied = (times == times[:, None]) & (index < index[:, None])
-    rank = jnp.sum(earlier | tied, axis=1, dtype=jnp.int32)
+    earlier = times[:, None] < times
+    tied = (times[:, None] == times) & (index[:, None] < index)
+    rank = jnp.sum(earlier | tied, axis=0, dtype=jnp.int32)
     return jnp.zeros(count, jnp.int32).at[rank].set(index, unique_indices=True)
 
 
@@ -244,15 +250,9 @@ def _check_shapes(neuron, weights, times):
 
 
 def _check_values(weights, times):
-    bad_weights = ~jnp.all(jnp.isfinite(weights))
-    bad_times = jnp.any(jnp.isnan(times) | (times == -jnp.inf))
-    messages = (
-        "weights must be finite; found NaN or infinite entries",
-        "times must be numbers or +inf (silent); found NaN or -inf entries",
-    )
-    for bad, message in zip((bad_weights, bad_times), messages, strict=True):
-        if not isinstance(bad, jax.core.Tracer) and bad:
-            raise ValueError(message)
-    weights = eqx.error_if(weights, bad_weights, messages[0])
-    times = eqx.error_if(times, bad_times, messages[1])
-    return weights, times
+    """Refuses concrete values; traced ones propagate NaN instead, since a check at run time would
+    cost as much as a small layer."""
+    if not isinstance(weights, jax.core.Tracer) and not np.all(np.isfinite(weights)):
+        raise ValueError("weights must be finite; found NaN or infinite entries")
+    if not isinstance(times, jax.core.Tracer) and not np.all(np.asarray(times) > -np.inf):
+        raise ValueError("times must be numbers or +inf (silent); found NaN or -inf entries")
