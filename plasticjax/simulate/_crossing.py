@@ -6,7 +6,7 @@ and the crossing time are cheap. The test needs no logarithm and the crossing is
 neuron, after the interval is known. Threshold means threshold above leak throughout.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from plasticjax.neurons import CurrentLIF
 
 
+@runtime_checkable
 class Flow(Protocol):
     """Coordinates for the potential of a `CurrentLIF` after its last input.
 
