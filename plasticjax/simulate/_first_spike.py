@@ -75,7 +75,7 @@ def _first_spike_times(neuron, weights, times, *, flow):
         index, muted, time, interval = arrival
         dx, dy = flow.jump(jnp.where(muted, 0, incoming[index]))
         here = x + dx, y + dy, jnp.broadcast_to(time, x.shape)
-        fires = flow.crosses(*here[:2], interval)
+        fires = flow.crosses(*here[:2], interval) & ~muted
         ahead = *flow.advance(*here[:2], interval), here[2]
         moved = jax.tree.map(lambda a, b: jnp.where(fires, a, b), here, ahead)
         kept = jax.tree.map(lambda a, b: jnp.where(fired, a, b), (x, y, start), moved)
