@@ -71,19 +71,21 @@ def _first_spike_times(neuron, weights, times, *, flow):
     intervals = flow.interval(gaps[:, None])
 
     def visit(carry, arrival):
-        (x, y, start), fired = carry
+        (x, y, start), fired, passed = carry
         index, muted, time, interval = arrival
         dx, dy = flow.jump(jnp.where(muted, 0, incoming[index]))
-        here = x + dx, y + dy, jnp.broadcast_to(time, x.shape)
-        fires = flow.crosses(*here[:2], interval) & ~muted
-        ahead = *flow.advance(*here[:2], interval), here[2]
-        moved = jax.tree.map(lambda a, b: jnp.where(fires, a, b), here, ahead)
-        kept = jax.tree.map(lambda a, b: jnp.where(fired, a, b), (x, y, start), moved)
-        return (kept, fired | fires), None
+        x_ahead, y_ahead = flow.advance(x, y, passed)
+        here = x_ahead + dx, y_ahead + dy, jnp.broadcast_to(time, x.shape)
+        # Only the flag of the previous visit selects: XLA may compute a comparison of this visit
+        # once per use, and near equality its copies round to different sides.
+        kept = jax.tree.map(lambda a, b: jnp.where(fired, a, b), (x, y, start), here)
+        fires = flow.crosses(*kept[:2], interval) & ~muted
+        return (kept, fired | fires, interval), None
 
     rest = jnp.zeros(weights.shape[:1], weights.dtype)
-    carry = (rest, rest, rest), jnp.zeros(weights.shape[:1], bool)
-    ((x, y, start), fired), _ = jax.lax.scan(visit, carry, (order, silent, times, intervals))
+    none_passed = flow.interval(jnp.zeros_like(gaps[:1]))
+    carry = (rest, rest, rest), jnp.zeros(weights.shape[:1], bool), none_passed
+    ((x, y, start), fired, _), _ = jax.lax.scan(visit, carry, (order, silent, times, intervals))
     # Silent neurons solve a harmless crossing whose result is discarded.
     dx, dy = flow.jump(jnp.ones_like(x))
     unit = 8 * (jnp.abs(flow.threshold) + 1)
