@@ -152,7 +152,9 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     classify = jax.jit(
         jax.vmap(
             lambda w: jax.lax.map(
-                lambda t: update(config).classify(network(w, config)(t)[-1]), points, batch_size=1000
+                lambda t: update(config).classify(network(w, config)(t)[-1]),
+                points,
+                batch_size=1000,
             )
         )
     )
@@ -201,9 +203,7 @@ def figure(result: Result):
     )
     learning_curve(epochs, 100 * validation.accuracy, label="validation", ax=grid[3, 0])
     if result.history.loss.shape[1] > 1:
-        learning_curve(
-            epochs[1:], result.history.loss, value_label="training loss", ax=grid[3, 1]
-        )
+        learning_curve(epochs[1:], result.history.loss, value_label="training loss", ax=grid[3, 1])
         grid[3, 1].set_yscale("log")
     classification_map(result.class_map[0], class_names=names, ax=grid[3, 2])
     return fig

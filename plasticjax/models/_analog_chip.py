@@ -133,7 +133,9 @@ class AnalogChip(eqx.Module):
         safe = jnp.where(rounds, step, 1)
         # The largest multiple that is not beyond the limit, should the limit not be a multiple.
         most = jnp.floor(limit / safe * (1 + 1e-6))
-        rounded = jnp.where(rounds, jnp.clip(jnp.round(clipped / safe), -most, most) * safe, clipped)
+        rounded = jnp.where(
+            rounds, jnp.clip(jnp.round(clipped / safe), -most, most) * safe, clipped
+        )
         return weights + jax.lax.stop_gradient(rounded - weights)
 
     def layer(

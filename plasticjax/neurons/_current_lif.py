@@ -245,7 +245,9 @@ def _is_concrete(value) -> bool:
 
 
 def _require(value, name, holds, valid):
-    if not (_is_concrete(value) and isinstance(value, float | int | np.ndarray | np.generic | jax.Array)):
+    if not (
+        _is_concrete(value) and isinstance(value, float | int | np.ndarray | np.generic | jax.Array)
+    ):
         return
     if not np.all(holds(np.asarray(value))):
         raise ValueError(f"{name}={value} must be {valid}")

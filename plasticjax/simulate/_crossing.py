@@ -6,8 +6,9 @@ and the crossing time are cheap. The test needs no logarithm and the crossing is
 neuron, after the interval is known. Threshold means threshold above leak throughout.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+import abc
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,27 +16,51 @@ from jaxtyping import Array, Float
 from plasticjax.neurons import CurrentLIF
 
 
-@runtime_checkable
-class Flow(Protocol):
+class AbstractFlow(eqx.Module):
     """Coordinates for the potential of a `CurrentLIF` after its last input.
 
-    `x, y` are two arrays [post]; both are zero at rest and jump linearly with a weight. Intervals
-    are computed once for all gaps [pre, 1]. `response` gives the potential and the synaptic current
-    over the capacitance that a unit weight causes a time `elapsed` after its arrival. `slope` is
-    the slope at the crossing of a neuron that shows this potential above leak and this current,
-    zero if it does not cross.
+    `x, y` are two arrays [post]; both are zero at rest and jump linearly with a weight.
     """
 
-    def jump(self, weight): ...
-    def interval(self, gap): ...
-    def advance(self, x, y, interval): ...
-    def crosses(self, x, y, interval): ...
-    def crossing(self, x, y): ...
-    def response(self, elapsed): ...
-    def slope(self, potential, current): ...
+    threshold: eqx.AbstractVar[Array]
+
+    @classmethod
+    @abc.abstractmethod
+    def of(cls, neuron: CurrentLIF) -> "AbstractFlow":
+        """The coordinates for a neuron whose parameters are arrays."""
+
+    @abc.abstractmethod
+    def jump(self, weight):
+        """Jumps of x and y at a spike of this weight."""
+
+    @abc.abstractmethod
+    def interval(self, gap):
+        """What the methods below need to know of gaps [pre, 1] between inputs; computed once."""
+
+    @abc.abstractmethod
+    def advance(self, x, y, interval):
+        """x and y at the end of an interval."""
+
+    @abc.abstractmethod
+    def crosses(self, x, y, interval):
+        """Whether the threshold is reached from below within an interval, its end included."""
+
+    @abc.abstractmethod
+    def crossing(self, x, y):
+        """Time of the upward crossing, given that there is one."""
+
+    @abc.abstractmethod
+    def response(self, elapsed):
+        """Potential, and synaptic current over the capacitance, that a unit weight causes a time
+        `elapsed` after its arrival."""
+
+    @abc.abstractmethod
+    def slope(self, potential, current):
+        """Slope at the crossing of a neuron that shows this potential above leak and this current
+        over its capacitance; zero if it does not cross."""
 
 
-class EqualTimeConstants(NamedTuple):
+class EqualTimeConstants(AbstractFlow):
     r"""$\tau_m = \tau_s = \tau$: $V(s) = (x + y s / \tau) e^{-s / \tau}$."""
 
     tau: Array
@@ -85,7 +110,7 @@ class EqualTimeConstants(NamedTuple):
         return jnp.where(positive & (height >= 0), slope, 0)
 
 
-class DoubleTimeConstant(NamedTuple):
+class DoubleTimeConstant(AbstractFlow):
     r"""$\tau_m = 2 \tau_s$: $V(s) = x e^{-s / 2\tau_s} - y e^{-s / \tau_s}$."""
 
     tau: Array
@@ -128,7 +153,7 @@ class DoubleTimeConstant(NamedTuple):
         return jnp.where(crosses, jnp.sqrt(jnp.where(crosses, square, 1)) / self.tau, 0)
 
 
-class NonLeaky(NamedTuple):
+class NonLeaky(AbstractFlow):
     r"""$\tau_m = \infty$: $V(s) = x - y e^{-s / \tau_s}$."""
 
     tau: Array
@@ -166,7 +191,7 @@ class NonLeaky(NamedTuple):
         return jnp.where(current > 0, jnp.maximum(above, 0) / self.tau, 0)
 
 
-class AnyRatio(NamedTuple):
+class AnyRatio(AbstractFlow):
     """Any ratio of time constants, equal and infinite ones included: `x` is the potential above
     leak, `y` the initial slope that the synaptic current contributes."""
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from plasticjax.neurons import CurrentLIF
 
-from ._crossing import AnyRatio, DoubleTimeConstant, EqualTimeConstants, Flow, NonLeaky
+from ._crossing import AbstractFlow, AnyRatio, DoubleTimeConstant, EqualTimeConstants, NonLeaky
 
 
 def first_spike_times(
@@ -154,9 +154,7 @@ def measured_spike_times(
         )
     flow = _choose_flow(neuron)
     neuron = jax.tree.map(lambda leaf: jnp.asarray(leaf, measured.dtype), neuron)
-    return _measured_spike_times(
-        neuron, weights, times, jax.lax.stop_gradient(measured), flow=flow
-    )
+    return _measured_spike_times(neuron, weights, times, jax.lax.stop_gradient(measured), flow=flow)
 
 
 @eqx.filter_custom_jvp
@@ -216,7 +214,7 @@ def _spike_change(neuron, weights, times, spikes, partials, tangents):
     return change
 
 
-def _choose_flow(neuron: CurrentLIF) -> type[Flow]:
+def _choose_flow(neuron: CurrentLIF) -> type[AbstractFlow]:
     """Closed forms need the ratio of time constants when the function is traced."""
     tau_mem, tau_syn = neuron.tau_mem, neuron.tau_syn
     if isinstance(tau_mem, jax.core.Tracer) or isinstance(tau_syn, jax.core.Tracer):

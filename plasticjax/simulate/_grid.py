@@ -123,7 +123,7 @@ def arrivals_on_grid(
         raise ValueError(f"dt={dt} must be positive")
     if weights.ndim != 2 or times.shape != weights.shape[1:]:
         raise ValueError(
-            f"weights {weights.shape} and times {times.shape} must have shapes [post, pre] and [pre]"
+            f"weights {weights.shape} and times {times.shape} must be [post, pre] and [pre]"
         )
     inside = (times >= 0) & (times < steps * dt)
     step = jnp.floor(jnp.where(inside, times, 0) / dt).astype(jnp.int32)

@@ -2,17 +2,34 @@
 
 from ._first_spike_update import (
     FirstSpikeMetrics as FirstSpikeMetrics,
+)
+from ._first_spike_update import (
     FirstSpikeState as FirstSpikeState,
+)
+from ._first_spike_update import (
     FirstSpikeUpdate as FirstSpikeUpdate,
+)
+from ._first_spike_update import (
     chopped_sum as chopped_sum,
+)
+from ._first_spike_update import (
     step_schedule as step_schedule,
 )
-from ._loop import Batch as Batch, train_epoch as train_epoch
+from ._loop import Batch as Batch
+from ._loop import train_epoch as train_epoch
 from ._spike_losses import (
     first_spike_class as first_spike_class,
+)
+from ._spike_losses import (
     first_spike_loss as first_spike_loss,
+)
+from ._spike_losses import (
     nearest_spike_class as nearest_spike_class,
+)
+from ._spike_losses import (
     shift_invariant_mse as shift_invariant_mse,
+)
+from ._spike_losses import (
     spike_time_mse as spike_time_mse,
 )
 
