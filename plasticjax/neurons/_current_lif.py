@@ -202,8 +202,13 @@ class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
             The potential above leak per unit weight, [...]; zero for `elapsed <= 0`.
         """
         s = jnp.maximum(elapsed, 0)
-        rates = 1 / jnp.asarray(self.tau_mem, s.dtype), 1 / jnp.asarray(self.tau_syn, s.dtype)
-        slow, fast = jnp.minimum(*rates), jnp.maximum(*rates)
+        leaking = 1 / jnp.asarray(self.tau_mem, s.dtype)
+        decaying = 1 / jnp.asarray(self.tau_syn, s.dtype)
+        # Not minimum and maximum: at equal rates they average derivatives, which is wrong from the
+        # second order on.
+        in_order = leaking < decaying
+        slow = jnp.where(in_order, leaking, decaying)
+        fast = jnp.where(in_order, decaying, leaking)
         return s * jnp.exp(-slow * s) * _relative_expm1((fast - slow) * s) / self.capacitance
 
     def membrane(
