@@ -3,7 +3,7 @@
 Many networks are trained at once: the leading axis `runs` holds seeds, or seeds and conditions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from plasticjax.training import (
     FirstSpikeMetrics,
-    FirstSpikeState,
     FirstSpikeUpdate,
     train_epoch,
 )
@@ -75,42 +74,61 @@ def learning_loss(metrics: FirstSpikeMetrics) -> Float[Array, ""]:
     return jnp.mean(metrics.loss, where=learned | ~jnp.any(learned))
 
 
-def train(
-    make_update: Callable[[Any], FirstSpikeUpdate],
-    weights: PyTree,
-    context: PyTree,
-    train_split: Split,
-    validation: Split,
-    *,
-    epochs: int,
-    batch: int,
-    input_noise: float = 0.0,
-    keys: Key[Array, " runs"],
-    job: Job,
-    description: str,
-    save_every: int = 10,
-) -> tuple[PyTree, History]:
-    """Trains all runs for `epochs`, with progress and checkpoints.
+class Fleet(NamedTuple):
+    """Networks that train side by side on the same data.
 
-    Args:
-        make_update: builds the update of one run from its context.
-        weights: initial weights, leaves [runs, post, pre].
-        context: what differs between runs beside weights and keys, leaves [runs, ...].
-        train_split, validation: the data, shared by all runs.
-        epochs, batch: size of the training.
-        input_noise: standard deviation of the noise on training inputs, drawn anew each epoch.
-        keys: one key per run.
-        job: shows progress, stores and restores.
-        description: shown beside the progress.
-        save_every: epochs between checkpoints.
-
-    Returns:
-        Trained weights and the history, leaves [runs, ...].
+    Leading axis of weights, context and keys: runs.
     """
 
+    make_update: Callable[[Any], FirstSpikeUpdate]  # from the context of one run
+    weights: PyTree  # initial, leaves [runs, post, pre]
+    context: PyTree  # what else differs between runs, leaves [runs, ...]
+    keys: Key[Array, " runs"]
+    train: Split
+    validation: Split
+    batch: int
+    input_noise: float = 0.0  # standard deviation, drawn anew for every epoch
+
+
+def train(
+    fleets: Sequence[Fleet], *, epochs: int, job: Job, description: str, save_every: int = 10
+) -> list[tuple[PyTree, History]]:
+    """Trains all fleets for `epochs`, with progress and checkpoints.
+
+    Returns:
+        For each fleet the trained weights and the history, leaves [runs, ...].
+    """
+    carries = tuple(_begin(fleet, epochs) for fleet in fleets)
+    steps = [_epoch_step(fleet) for fleet in fleets]
+    restored = job.restore(carries)
+    start, carries = restored if restored is not None else (0, carries)
+    with job.progress(epochs - start, description) as bar:
+        for epoch in range(start, epochs):
+            carries = tuple(
+                step(carry, fleet.context, fleet.keys, epoch)
+                for step, carry, fleet in zip(steps, carries, fleets, strict=True)
+            )
+            done = epoch + 1
+            history = carries[0][1]
+            loss = np.asarray(history.loss[:, epoch])
+            if not np.all(np.isfinite(loss)):
+                raise FloatingPointError(
+                    f"the loss of run {int(np.argmin(np.isfinite(loss)))} is "
+                    f"{loss[np.argmin(np.isfinite(loss))]} in epoch {done}"
+                )
+            bar.advance(
+                loss=float(loss.mean()),
+                validation=float(np.mean(history.validation.accuracy[:, done])),
+            )
+            if done % save_every == 0 and done < epochs:
+                job.save(done, carries)
+    return [(state.weights, jax.tree.map(np.asarray, history)) for state, history in carries]
+
+
+def _begin(fleet: Fleet, epochs: int):
     def begin(weights, context, key):
-        update = make_update(context)
-        first = evaluate(update, weights, validation, jax.random.fold_in(key, epochs))
+        update = fleet.make_update(context)
+        first = evaluate(update, weights, fleet.validation, jax.random.fold_in(key, epochs))
         curve = jnp.full(epochs, jnp.nan, weights[0].dtype)
         rows = jax.tree.map(
             lambda leaf: jnp.full((epochs + 1, *leaf.shape), jnp.nan, leaf.dtype).at[0].set(leaf),
@@ -118,19 +136,22 @@ def train(
         )
         return update.init(weights), History(curve, curve, curve, rows)
 
+    return jax.jit(jax.vmap(begin))(fleet.weights, fleet.context, fleet.keys)
+
+
+def _epoch_step(fleet: Fleet):
     def one_epoch(carry, context, key, epoch):
         state, history = carry
-        update = make_update(context)
-        key = jax.random.fold_in(key, epoch)
-        noise, order, trial = jax.random.split(key, 3)
-        times = train_split.times
-        if input_noise:
-            times = jnp.abs(times + input_noise * jax.random.normal(noise, times.shape))
+        update = fleet.make_update(context)
+        noise, order, trial = jax.random.split(jax.random.fold_in(key, epoch), 3)
+        times = fleet.train.times
+        if fleet.input_noise:
+            times = jnp.abs(times + fleet.input_noise * jax.random.normal(noise, times.shape))
         state, metrics = train_epoch(
-            update, state, times, train_split.labels, batch=batch, key=order
+            update, state, times, fleet.train.labels, batch=fleet.batch, key=order
         )
         state = state._replace(epoch=state.epoch + 1)
-        row = evaluate(update, state.weights, validation, trial)
+        row = evaluate(update, state.weights, fleet.validation, trial)
         history = History(
             history.loss.at[epoch].set(learning_loss(metrics)),
             history.accuracy.at[epoch].set(jnp.mean(metrics.accuracy)),
@@ -139,21 +160,4 @@ def train(
         )
         return state, history
 
-    carry = jax.jit(jax.vmap(begin))(weights, context, keys)
-    step = jax.jit(jax.vmap(one_epoch, in_axes=(0, 0, 0, None)), donate_argnums=0)
-    restored = job.restore(carry)
-    start, carry = restored if restored is not None else (0, carry)
-    with job.progress(epochs, description) as bar:
-        bar.advance(start)
-        for epoch in range(start, epochs):
-            carry = step(carry, context, keys, epoch)
-            done = epoch + 1
-            history = carry[1]
-            bar.advance(
-                loss=float(np.mean(history.loss[:, epoch])),
-                validation=float(np.mean(history.validation.accuracy[:, done])),
-            )
-            if done % save_every == 0 and done < epochs:
-                job.save(done, carry)
-    state: FirstSpikeState = carry[0]
-    return state.weights, jax.tree.map(np.asarray, carry[1])
+    return jax.jit(jax.vmap(one_epoch, in_axes=(0, 0, 0, None)), donate_argnums=0)

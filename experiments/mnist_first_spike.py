@@ -20,7 +20,7 @@ from plasticjax.neurons import CurrentLIF
 from plasticjax.training import FirstSpikeUpdate, step_schedule
 
 from ._contract import Claim, Job
-from ._first_spikes import Evaluation, History, Split, evaluate, spike_times, train
+from ._first_spikes import Evaluation, Fleet, History, Split, evaluate, spike_times, train
 
 T_EARLY, T_LATE = 0.15, 2.0  # tau_syn
 
@@ -132,16 +132,19 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     if not config.batch <= used <= 50_000:
         raise ValueError(f"train_samples={used} must lie between batch={config.batch} and 50000")
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
-    weights, history = train(
+    fleet = Fleet(
         lambda _: update(config),
         jax.vmap(partial(initial_weights, config=config))(keys),
         None,
+        keys,
         split(images[:used], labels[:used], config),
         split(images[50_000:], labels[50_000:], config),
+        config.batch,
+        config.input_noise,
+    )
+    ((weights, history),) = train(
+        [fleet],
         epochs=config.epochs,
-        batch=config.batch,
-        input_noise=config.input_noise,
-        keys=keys,
         job=job,
         description=f"MNIST {config.pixels}x{config.pixels}, first spikes",
         save_every=1,

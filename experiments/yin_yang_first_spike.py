@@ -21,11 +21,12 @@ from plasticjax.neurons import CurrentLIF
 from plasticjax.training import FirstSpikeUpdate, first_spike_loss, step_schedule
 
 from ._contract import Claim, Job
-from ._first_spikes import Evaluation, History, Split, evaluate, train
+from ._first_spikes import Evaluation, Fleet, History, Split, evaluate, train
 
 PAPER = "Göltz et al. 2021, Table 1"
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9  # tau_syn
 T_END = 4.0  # tau_syn, end of the drawn traces
+SAVE_EVERY = 5  # epochs between checkpoints
 GRID = 100  # points a side of the classification map
 
 
@@ -126,17 +127,21 @@ def label_traces(weights, times, config: Config):
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
     initial = jax.vmap(partial(initial_weights, config=config))(keys)
-    weights, history = train(
+    fleet = Fleet(
         lambda _: update(config),
         initial,
         None,
+        keys,
         split("train"),
         split("validation"),
+        config.batch,
+    )
+    ((weights, history),) = train(
+        [fleet],
         epochs=config.epochs,
-        batch=config.batch,
-        keys=keys,
         job=job,
         description="Yin-Yang, first spikes",
+        save_every=SAVE_EVERY,
     )
     test_split = split("test")
     test = jax.jit(jax.vmap(lambda w, k: evaluate(update(config), w, test_split, k)))(weights, keys)
