@@ -5,11 +5,12 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from ._spiking import AbstractSpikingNeuron
 
-Parameter = float | Float[ArrayLike, "..."]
+Parameter = float | Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 class CurrentLIFState(NamedTuple):
@@ -20,8 +21,8 @@ class CurrentLIFState(NamedTuple):
         current: synaptic current, scalar or [post], in the unit of the weights.
     """
 
-    voltage: Float[ArrayLike, "..."] | bool
-    current: Float[ArrayLike, "..."] | bool
+    voltage: Parameter
+    current: Parameter
 
 
 class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
@@ -231,7 +232,7 @@ class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
         column = jax.tree.map(lambda leaf: jnp.asarray(leaf)[..., None], self)
         arrived = elapsed > 0
         potential = column.kernel(jnp.where(arrived, elapsed, 0))
-        return self.leak + jnp.sum(jnp.where(arrived, weights * potential, 0), axis=-1)
+        return jnp.asarray(self.leak) + jnp.sum(jnp.where(arrived, weights * potential, 0), axis=-1)
 
 
 def _relative_expm1(x):
@@ -246,13 +247,11 @@ def _relative_expm1(x):
 
 
 def _is_concrete(value) -> bool:
-    return value is not None and not isinstance(value, jax.core.Tracer)
+    return value is not None and not isinstance(value, Tracer)
 
 
 def _require(value, name, holds, valid):
-    if not (
-        _is_concrete(value) and isinstance(value, float | int | np.ndarray | np.generic | jax.Array)
-    ):
+    if not _is_concrete(value):
         return
     if not np.all(holds(np.asarray(value))):
         raise ValueError(f"{name}={value} must be {valid}")

@@ -63,14 +63,14 @@ class AbstractFlow(eqx.Module):
 class EqualTimeConstants(AbstractFlow):
     r"""$\tau_m = \tau_s = \tau$: $V(s) = (x + y s / \tau) e^{-s / \tau}$."""
 
+    threshold: Array
     tau: Array
     gain: Array
-    threshold: Array
 
     @classmethod
     def of(cls, neuron: CurrentLIF):
         tau = jnp.asarray(neuron.tau_syn)
-        return cls(tau, tau / neuron.capacitance, neuron.threshold - neuron.leak)
+        return cls(_above_leak(neuron), tau, tau / jnp.asarray(neuron.capacitance))
 
     def jump(self, weight):
         return jnp.zeros_like(weight), weight * self.gain
@@ -113,14 +113,14 @@ class EqualTimeConstants(AbstractFlow):
 class DoubleTimeConstant(AbstractFlow):
     r"""$\tau_m = 2 \tau_s$: $V(s) = x e^{-s / 2\tau_s} - y e^{-s / \tau_s}$."""
 
+    threshold: Array
     tau: Array
     gain: Array
-    threshold: Array
 
     @classmethod
     def of(cls, neuron: CurrentLIF):
         tau = 2 * jnp.asarray(neuron.tau_syn)
-        return cls(tau, tau / neuron.capacitance, neuron.threshold - neuron.leak)
+        return cls(_above_leak(neuron), tau, tau / jnp.asarray(neuron.capacitance))
 
     def jump(self, weight):
         return weight * self.gain, weight * self.gain
@@ -156,14 +156,14 @@ class DoubleTimeConstant(AbstractFlow):
 class NonLeaky(AbstractFlow):
     r"""$\tau_m = \infty$: $V(s) = x - y e^{-s / \tau_s}$."""
 
+    threshold: Array
     tau: Array
     gain: Array
-    threshold: Array
 
     @classmethod
     def of(cls, neuron: CurrentLIF):
         tau = jnp.asarray(neuron.tau_syn)
-        return cls(tau, tau / neuron.capacitance, neuron.threshold - neuron.leak)
+        return cls(_above_leak(neuron), tau, tau / jnp.asarray(neuron.capacitance))
 
     def jump(self, weight):
         return weight * self.gain, weight * self.gain
@@ -195,12 +195,12 @@ class AnyRatio(AbstractFlow):
     """Any ratio of time constants, equal and infinite ones included: `x` is the potential above
     leak, `y` the initial slope that the synaptic current contributes."""
 
-    neuron: CurrentLIF
     threshold: Array
+    neuron: CurrentLIF
 
     @classmethod
     def of(cls, neuron: CurrentLIF):
-        return cls(neuron, neuron.threshold - neuron.leak)
+        return cls(_above_leak(neuron), neuron)
 
     def jump(self, weight):
         return jnp.zeros_like(weight), weight / self.neuron.capacitance
@@ -284,6 +284,10 @@ class AnyRatio(AbstractFlow):
             jnp.where(exists, ratio, 0), difference
         )
         return jnp.where(exists, jnp.where(finite, time, jnp.inf), -1)
+
+
+def _above_leak(neuron: CurrentLIF) -> Array:
+    return jnp.asarray(neuron.threshold) - jnp.asarray(neuron.leak)
 
 
 def _scaled_log1p(z, d):

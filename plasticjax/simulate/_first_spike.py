@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from plasticjax.neurons import CurrentLIF
@@ -44,7 +45,7 @@ def first_spike_times(
 
     Raises:
         ValueError: shapes that do not fit; outside of `jit`, weights that are not finite, or times
-            that are NaN or `-inf`. Inside of `jit` NaN in weights or times makes the spike time NaN.
+            that are NaN or `-inf`. Inside of `jit` NaN in weights or times makes spike times NaN.
     """
     weights, times = jnp.asarray(weights), jnp.asarray(times)
     _check_shapes(neuron, weights, times)
@@ -221,7 +222,7 @@ def _spike_change(neuron, weights, times, spikes, partials, tangents):
 def _choose_flow(neuron: CurrentLIF) -> type[AbstractFlow]:
     """Closed forms need the ratio of time constants when the function is traced."""
     tau_mem, tau_syn = neuron.tau_mem, neuron.tau_syn
-    if isinstance(tau_mem, jax.core.Tracer) or isinstance(tau_syn, jax.core.Tracer):
+    if isinstance(tau_mem, Tracer) or isinstance(tau_syn, Tracer):
         return AnyRatio
     ratio = np.asarray(tau_mem) / np.asarray(tau_syn)
     for value, flow in ((1, EqualTimeConstants), (2, DoubleTimeConstant), (np.inf, NonLeaky)):
@@ -252,7 +253,7 @@ def _check_shapes(neuron, weights, times):
 def _check_values(weights, times):
     """Refuses concrete values; traced ones propagate NaN instead, since a check at run time would
     cost as much as a small layer."""
-    if not isinstance(weights, jax.core.Tracer) and not np.all(np.isfinite(weights)):
+    if not isinstance(weights, Tracer) and not np.all(np.isfinite(weights)):
         raise ValueError("weights must be finite; found NaN or infinite entries")
-    if not isinstance(times, jax.core.Tracer) and not np.all(np.asarray(times) > -np.inf):
+    if not isinstance(times, Tracer) and not np.all(np.asarray(times) > -np.inf):
         raise ValueError("times must be numbers or +inf (silent); found NaN or -inf entries")

@@ -142,9 +142,10 @@ class FirstSpikeUpdate(eqx.Module):
     def _learn(self, state, gradient):
         direction, moments = optax.scale_by_adam().update(gradient, state.optimizer)
         rate = self.learning_rate(state.epoch)
-        weights = tuple(
-            jnp.clip(w - rate * d, -self.weight_limit, self.weight_limit)
-            for w, d in zip(state.weights, direction, strict=True)
+        weights = jax.tree.map(
+            lambda w, d: jnp.clip(w - rate * d, -self.weight_limit, self.weight_limit),
+            state.weights,
+            direction,
         )
         none = jnp.full_like(state.bumped_layer, -1)
         return state._replace(weights=weights, optimizer=moments, bumped_layer=none)

@@ -61,7 +61,7 @@ def train_epoch(
 
     def step(state, visit):
         index, picked, counts = visit
-        chosen = jax.tree.map(lambda leaf: leaf[picked], (inputs, targets))
-        return update(state, Batch(*chosen, counts), jax.random.fold_in(noise, index))
+        seen, wanted = jax.tree.map(lambda leaf: leaf[picked], (inputs, targets))
+        return update(state, Batch(seen, wanted, counts), jax.random.fold_in(noise, index))
 
     return jax.lax.scan(step, state, (jnp.arange(updates), order, real))
