@@ -7,8 +7,8 @@ def iris() -> tuple[Float[np.ndarray, "150 4"], Int[np.ndarray, " 150"]]:
 
     Returns:
         Features `[150, 4]`, float64, in units of 1 cm: length and width of the sepal, length and
-        width of the petal; and labels `[150]`, int64: 0 setosa, 1 versicolor, 2 virginica, 50 of each, in this
-        order.
+        width of the petal; and labels `[150]`, int64: 0 setosa, 1 versicolor, 2 virginica, 50 of
+        each, in this order.
 
     Source: R. A. Fisher, Annals of Eugenics 7, 179 (1936).
     """
