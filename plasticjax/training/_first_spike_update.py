@@ -141,7 +141,8 @@ class FirstSpikeUpdate(eqx.Module):
 
     def _learn(self, state, gradient):
         direction, moments = optax.scale_by_adam().update(gradient, state.optimizer)
-        rate = self.learning_rate(state.epoch)
+        # Schedules compute in the precision of the count; an int32 would mean single.
+        rate = self.learning_rate(state.epoch.astype(state.bump.dtype))
         weights = jax.tree.map(
             lambda w, d: jnp.clip(w - rate * d, -self.weight_limit, self.weight_limit),
             state.weights,
