@@ -53,7 +53,7 @@ def _check_against_truth(solver, neuron, weights, times):
 
 @every_solver
 @every_neuron
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(seeds)
 def test_times_and_derivatives_equal_high_precision_truth(x64, name, solver, seed):
     neuron = NEURONS[name]
@@ -254,7 +254,7 @@ def test_general_method_tends_to_the_non_leaky_form(x64):
         np.testing.assert_allclose(found, exact, rtol=0, atol=20 / ratio + 1e-13)
 
 
-@pytest.mark.parametrize("name", ["equal", "double", "non-leaky"])
+@pytest.mark.parametrize("name", ["equal", "double"])
 def test_vmap_under_jit_equals_a_loop_over_samples(x64, name):
     neuron = NEURONS[name]
     layers = [draw_layer(seed, neuron) for seed in range(6)]
@@ -303,7 +303,7 @@ def test_single_precision_follows_double(name, solver):
             if np.isinf(true.time):
                 assert np.isinf(double[j])
             elif steep:
-                assert abs(single[j] - double[j]) < 1e-4 * neuron.tau_syn
+                assert abs(np.asarray(single)[j] - np.asarray(double)[j]) < 1e-4 * neuron.tau_syn
                 compared += 1
     assert compared > 12
 
