@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from plasticjax.neurons import CurrentLIF
 
-Level = float | Float[Array, ""]
+Level = float | int | Float[Array, ""]
 
 
 class AnalogImperfections(eqx.Module):
@@ -156,7 +156,7 @@ class AnalogChip(eqx.Module):
         return programmed * self.gains[k], neuron
 
     def inputs(self, times: Float[Array, " pre"], key: Key[Array, ""]) -> Float[Array, " pre"]:
-        """Input spikes as they arrive: jittered, never before time zero.
+        """Input spikes as they arrive: jittered.
 
         Args:
             times: input spike times, [pre] (unit of the time constants).
@@ -165,7 +165,7 @@ class AnalogChip(eqx.Module):
         Returns:
             Arrival times, [pre] (same unit); silent inputs stay silent.
         """
-        return jnp.abs(times + self.imperfections.input_jitter * _noise(times, key))
+        return times + self.imperfections.input_jitter * _noise(times, key)
 
     def outputs(self, times: Float[Array, " post"], key: Key[Array, ""]) -> Float[Array, " post"]:
         """Spikes as they are recorded and sent on: jittered.

@@ -51,9 +51,9 @@ class FirstSpikeNetwork(eqx.Module):
         cls,
         sizes: Sequence[int],
         *,
-        weight_means: Sequence[float],
-        weight_stds: Sequence[float],
-        bias_times: Sequence[Sequence[float]] | None = None,
+        weight_means: Sequence[float | int],
+        weight_stds: Sequence[float | int],
+        bias_times: Sequence[Sequence[float | int]] | None = None,
         neuron: CurrentLIF | None = None,
         key: Key[Array, ""],
     ) -> "FirstSpikeNetwork":

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ._spiking import AbstractSpikingNeuron
 
-Parameter = float | Float[Array, "..."] | Float[np.ndarray, "..."]
+Parameter = float | int | Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 class CurrentLIFState(NamedTuple):

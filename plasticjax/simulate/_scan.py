@@ -39,7 +39,8 @@ def scan_steps(
         The final carry, and the outputs stacked along a leading axis [steps, ...].
 
     Raises:
-        ValueError: inputs without a common leading axis, or `chunk` below 2.
+        ValueError: inputs without a common leading axis, `chunk` below 2, or `on_chunk`
+            without `chunk`.
     """
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(inputs)}
     if len(lengths) != 1 or () in lengths:
@@ -48,6 +49,8 @@ def scan_steps(
         )
     ((steps,),) = lengths
     if chunk is None:
+        if on_chunk is not None:
+            raise ValueError("on_chunk is given and chunk=None; on_chunk needs a chunk size")
         return _scan(stepper, carry, inputs)
     if chunk < 2:
         raise ValueError(f"chunk={chunk} must be at least 2 steps")

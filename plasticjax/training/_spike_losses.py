@@ -33,7 +33,8 @@ def first_spike_loss(
         tau_syn: synaptic time constant (time).
 
     Returns:
-        The loss, scalar; the constant 100 without gradient if the label neuron is silent.
+        The loss, scalar; the constant 100 without gradient if the label neuron is silent; NaN
+        if a time is NaN.
     """
     own = times[label]
     fired = jnp.isfinite(own)
@@ -42,7 +43,7 @@ def first_spike_loss(
     logits = -(jnp.where(spiking, times, 0) - reference) / (xi * tau_syn)
     spread = jax.nn.logsumexp(logits, where=spiking | (jnp.arange(times.size) == label))
     early = alpha * jnp.exp(reference / (beta * tau_syn))
-    return jnp.where(fired, spread + early, SILENT_LABEL_LOSS)
+    return _settle(times, fired, spread + early)
 
 
 def spike_time_mse(
@@ -61,7 +62,8 @@ def spike_time_mse(
         wrong: target time of the others (time).
 
     Returns:
-        The loss, scalar (time squared); the constant 100 without gradient if a neuron is silent.
+        The loss, scalar (time squared); the constant 100 without gradient if a neuron is
+        silent; NaN if a time is NaN.
     """
     target = jnp.where(jnp.arange(times.size) == label, correct, wrong)
     return _half_square(times, target)
@@ -79,7 +81,8 @@ def shift_invariant_mse(
         delta: desired delay (unit of `times`).
 
     Returns:
-        The loss, scalar (time squared); the constant 100 without gradient if a neuron is silent.
+        The loss, scalar (time squared); the constant 100 without gradient if a neuron is
+        silent; NaN if a time is NaN.
     """
     target = times[label] + delta * (jnp.arange(times.size) != label)
     return _half_square(times, target)
@@ -88,7 +91,12 @@ def shift_invariant_mse(
 def _half_square(times, target):
     complete = jnp.all(jnp.isfinite(times))
     distance = jnp.where(complete, times, 0) - jnp.where(complete, target, 0)
-    return jnp.where(complete, 0.5 * jnp.sum(distance**2), SILENT_LABEL_LOSS)
+    return _settle(times, complete, 0.5 * jnp.sum(distance**2))
+
+
+def _settle(times, spiked, loss):
+    """The loss if the neurons it needs spiked, else the constant; NaN times are not silence."""
+    return jnp.where(jnp.any(jnp.isnan(times)), jnp.nan, jnp.where(spiked, loss, SILENT_LABEL_LOSS))
 
 
 def first_spike_class(times: Float[Array, " class"]) -> Int[Array, ""]:

@@ -81,3 +81,8 @@ def test_chunks_need_two_steps(chunk):
 def test_inputs_need_one_time_axis(inputs):
     with pytest.raises(ValueError, match=r"inputs has leading axes .* one common time axis"):
         scan_steps(lambda carry, x: (carry, x), 0.0, inputs)
+
+
+def test_progress_needs_chunks():
+    with pytest.raises(ValueError, match="on_chunk is given and chunk=None"):
+        scan_steps(lambda carry, x: (carry, x), 0.0, jnp.ones(3), on_chunk=print)

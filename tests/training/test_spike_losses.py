@@ -150,3 +150,11 @@ def test_predictions():
         ([inf, inf, inf], -1),
     ):
         assert nearest_spike_class(jnp.array(times), correct=0.8) == expected
+
+
+@pytest.mark.parametrize(
+    "loss", [first_spike_loss, lambda t, k: spike_time_mse(t, k, correct=1.0, wrong=2.0)]
+)
+def test_a_nan_time_is_no_silent_neuron(loss):
+    assert np.isnan(loss(jnp.array([1.0, jnp.nan, 2.0]), jnp.array(0)))
+    assert np.isnan(loss(jnp.array([jnp.nan, 1.0, 2.0]), jnp.array(0)))
