@@ -88,7 +88,7 @@ def train(
     keys: Key[Array, " runs"],
     job: Job,
     description: str,
-    save_every: int = 10,
+    save_every: int | None = None,
 ) -> tuple[PyTree, History]:
     """Trains all runs for `epochs`, with progress and checkpoints.
 
@@ -102,7 +102,8 @@ def train(
         keys: one key per run.
         job: shows progress, stores and restores.
         description: shown beside the progress.
-        save_every: epochs between checkpoints.
+        save_every: epochs between checkpoints; `None`: at most ten, and five or more checkpoints
+            in a run of that many epochs.
 
     Returns:
         Trained weights and the history, leaves [runs, ...].
@@ -139,6 +140,8 @@ def train(
         )
         return state, history
 
+    if save_every is None:
+        save_every = min(10, max(1, epochs // 6))
     carry = jax.jit(jax.vmap(begin))(weights, context, keys)
     step = jax.jit(jax.vmap(one_epoch, in_axes=(0, 0, 0, None)), donate_argnums=0)
     restored = job.restore(carry)
