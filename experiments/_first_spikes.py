@@ -91,13 +91,21 @@ class Fleet(NamedTuple):
 
 
 def train(
-    fleets: Sequence[Fleet], *, epochs: int, job: Job, description: str, save_every: int = 10
+    fleets: Sequence[Fleet],
+    *,
+    epochs: int,
+    job: Job,
+    description: str,
+    save_every: int | None = None,
 ) -> list[tuple[PyTree, History]]:
-    """Trains all fleets for `epochs`, with progress and checkpoints.
+    """Trains all fleets for `epochs`, with progress and a checkpoint every `save_every` epochs;
+    left out, every ten, or five or more times in a shorter run.
 
     Returns:
         For each fleet the trained weights and the history, leaves [runs, ...].
     """
+    if save_every is None:
+        save_every = min(10, max(1, epochs // 6))
     carries = tuple(_begin(fleet, epochs) for fleet in fleets)
     steps = [_epoch_step(fleet) for fleet in fleets]
     restored = job.restore(carries)

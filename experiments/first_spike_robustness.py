@@ -174,7 +174,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         config.chip_batch,
     )
     (weights, history), (board_weights, board_history) = train(
-        [swept, board], epochs=config.epochs, job=job, description="robustness", save_every=5
+        [swept, board], epochs=config.epochs, job=job, description="robustness"
     )
 
     test = split("test")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from plasticjax.data import encode_first_spike, yin_yang_split
+from plasticjax.data import encode_first_spike, yin_yang_class, yin_yang_split
 from plasticjax.models import FirstSpikeNetwork
 from plasticjax.neurons import CurrentLIF
 from plasticjax.training import FirstSpikeUpdate, first_spike_loss, step_schedule
@@ -25,9 +25,9 @@ from ._first_spikes import Evaluation, Fleet, History, Split, evaluate, train
 
 PAPER = "Göltz et al. 2021, Table 1"
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9  # tau_syn
-T_END = 4.0  # tau_syn, end of the drawn traces
-SAVE_EVERY = 5  # epochs between checkpoints
+T_END = 3.0  # tau_syn, end of the drawn traces
 GRID = 100  # points a side of the classification map
+EXAMPLES = ((0.6, 0.2), (0.4, 0.8), (0.25, 0.5))  # points in yin, yang and a dot, for the traces
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,16 @@ def encode(values) -> Float[Array, "samples 4"]:
     return jnp.asarray(encode_first_spike(values, t_early=T_EARLY, t_late=T_LATE))
 
 
+def encode_points(xy) -> Float[Array, "samples 4"]:
+    return encode(np.concatenate([np.asarray(xy), 1 - np.asarray(xy)], axis=-1))
+
+
+def plane() -> Float[np.ndarray, "y x 2"]:
+    """Centres of the cells of the classification map."""
+    side = (np.arange(GRID) + 0.5) / GRID
+    return np.stack(np.meshgrid(side, side), axis=-1)
+
+
 def split(name: str) -> Split:
     values, labels = yin_yang_split(name)
     return Split(encode(values), jnp.asarray(labels))
@@ -141,19 +151,16 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         epochs=config.epochs,
         job=job,
         description="Yin-Yang, first spikes",
-        save_every=SAVE_EVERY,
     )
     test_split = split("test")
     test = jax.jit(jax.vmap(lambda w, k: evaluate(update(config), w, test_split, k)))(weights, keys)
 
-    examples = jnp.asarray([int(np.argmax(test_split.labels == k)) for k in range(3)])
-    look = jax.jit(jax.vmap(lambda w: label_traces(w, test_split.times[examples], config)))
+    look = jax.jit(jax.vmap(lambda w: label_traces(w, encode_points(EXAMPLES), config)))
     before, after = look(initial), look(weights)
     traces, spikes = (np.stack(pair, axis=1) for pair in zip(before, after, strict=True))
 
-    side = (np.arange(GRID) + 0.5) / GRID
-    x, y = np.meshgrid(side, side)
-    points = encode(np.stack([x, y, 1 - x, 1 - y], axis=-1).reshape(-1, 4))
+    square = plane()
+    points = encode_points(square.reshape(-1, 2))
     classify = jax.jit(
         jax.vmap(
             lambda w: jax.lax.map(
@@ -164,16 +171,20 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )
     )
     class_map = np.asarray(classify(weights)).reshape(config.seeds, GRID, GRID)
-    class_map = np.where((x - 0.5) ** 2 + (y - 0.5) ** 2 > 0.25, -1, class_map)
+    class_map = np.where(np.linalg.norm(square - 0.5, axis=-1) > 0.5, -1, class_map)
     return jax.tree.map(
         np.asarray, Result(test, history, traces, spikes, class_map.astype(float), weights)
     )
 
 
 def figure(result: Result):
+    """Fig. 10 of the deliverable, from the first seed: label neurons before and after training for
+    one point of each class, their spike times over training, and the plane as it is classified."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     from plasticjax.plotting import (
+        class_color,
         classification_map,
         learning_curve,
         membrane_traces,
@@ -181,36 +192,60 @@ def figure(result: Result):
     )
 
     names = ("yin", "yang", "dot")
-    fig = Figure(figsize=(7.2, 7.6), layout="constrained")
+    fig = Figure(figsize=(7.2, 8.2), layout="constrained")
     grid = fig.subplots(4, 3)
     at = np.linspace(0, T_END, result.traces.shape[3])
     for row, when in enumerate(("before", "after")):
         for k, name in enumerate(names):
             ax = membrane_traces(
                 at,
-                np.clip(result.traces[0, row, k], -2.5, 2.5),
+                result.traces[0, row, k],
                 threshold=1.0,
                 spikes=result.spikes[0, row, k],
-                labels=names if row == 0 and k == 0 else None,
                 time_label=r"time ($\tau_\mathrm{s}$)",
                 voltage_label=r"potential ($\vartheta$)" if k == 0 else "",
                 ax=grid[row, k],
             )
-            ax.set_title(f"{when} training, sample: {name}", fontsize=7)
+            ax.set_ylim(-1.8, 2.2)
+            ax.set_xlim(0, T_END)
+            ax.set_title(f"{when} training, a point in {name}", fontsize=8)
     validation = result.history.validation
     epochs = np.arange(validation.accuracy.shape[1])
-    spike_time_histories(
-        epochs,
-        validation.time_mean[0],
-        validation.time_sd[0],
-        class_names=[f"true class: {name}" for name in names],
-        axes=list(grid[2]),
+    for ax, name in zip(
+        spike_time_histories(
+            epochs, validation.time_mean[0], validation.time_sd[0], axes=list(grid[2])
+        ),
+        names,
+        strict=True,
+    ):
+        ax.set_title(f"validation samples of {name}", fontsize=8)
+        ax.set_ylim(0, 3)
+    grid[2, -1].get_legend().remove()
+
+    curve, loss, disc = grid[3]
+    learning_curve(
+        epochs, 100 * validation.accuracy, value_label="validation accuracy (%)", ax=curve
     )
-    learning_curve(epochs, 100 * validation.accuracy, label="validation", ax=grid[3, 0])
-    if result.history.loss.shape[1] > 1:
-        learning_curve(epochs[1:], result.history.loss, value_label="training loss", ax=grid[3, 1])
-        grid[3, 1].set_yscale("log")
-    classification_map(result.class_map[0], class_names=names, ax=grid[3, 2])
+    learning_curve(epochs[1:], result.history.loss, value_label="training loss", ax=loss)
+    loss.set_yscale("log")
+    classification_map(result.class_map[0], ax=disc)
+    square = plane()
+    inside = np.where(result.class_map[0] < 0, np.nan, yin_yang_class(square))
+    for k in range(3):
+        disc.contour(
+            *square.transpose(2, 0, 1), inside == k, levels=[0.5], colors="black", linewidths=0.5
+        )
+    disc.plot(*np.transpose(EXAMPLES), "P", color="white", markeredgecolor="black", markersize=5)
+
+    keys = [
+        Line2D([], [], color=class_color(k), linewidth=3, label=f"{name} (neuron or class)")
+        for k, name in enumerate(names)
+    ]
+    keys.append(Line2D([], [], color="0.35", linestyle="--", linewidth=0.8, label="threshold"))
+    keys.append(
+        Line2D([], [], color="white", marker="P", markeredgecolor="black", label="point shown")
+    )
+    fig.legend(handles=keys, loc="outside upper center", ncols=5, fontsize=7, frameon=False)
     return fig
 
 
