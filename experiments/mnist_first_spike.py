@@ -52,7 +52,7 @@ class Config:
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(seeds=1, epochs=1, train_samples=3_000)
+        return cls(seeds=1, epochs=4, train_samples=3_000)
 
     @classmethod
     def full_resolution(cls) -> "Config":

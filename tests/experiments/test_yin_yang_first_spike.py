@@ -178,9 +178,13 @@ def test_kill_and_resume_of_the_command_give_the_result_of_one_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_claims_hold_at_default_size():
+@pytest.mark.parametrize(
+    ("size", "config"), [("smoke", Config.smoke()), ("default", Config())], ids=["smoke", "default"]
+)
+def test_the_claims_hold(size, config):
     with jax.enable_x64(True):
-        result = run(Config(), key=jax.random.key(0), job=NullJob())
+        result = run(config, key=jax.random.key(0), job=NullJob())
     for claim in CLAIMS:
-        low, high = claim.accept["default"]
-        assert low <= np.mean(claim.measure(result)) <= high, claim.statement
+        if size in claim.accept:
+            low, high = claim.accept[size]
+            assert low <= np.mean(claim.measure(result)) <= high, claim.statement
