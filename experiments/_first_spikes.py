@@ -4,6 +4,7 @@ Many networks are trained at once: the leading axis `runs` holds seeds, or seeds
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -88,6 +89,7 @@ class Fleet(NamedTuple):
     validation: Split
     batch: int
     input_noise: float = 0.0  # standard deviation, drawn anew for every epoch
+    one_by_one: bool = False  # instead of vectorised: large networks then stay in the cache
 
 
 def train(
@@ -144,7 +146,7 @@ def _begin(fleet: Fleet, epochs: int):
         )
         return update.init(weights), History(curve, curve, curve, rows)
 
-    return jax.jit(jax.vmap(begin))(fleet.weights, fleet.context, fleet.keys)
+    return jax.jit(_over_runs(begin, fleet))(fleet.weights, fleet.context, fleet.keys)
 
 
 def _epoch_step(fleet: Fleet):
@@ -168,4 +170,13 @@ def _epoch_step(fleet: Fleet):
         )
         return state, history
 
-    return jax.jit(jax.vmap(one_epoch, in_axes=(0, 0, 0, None)), donate_argnums=0)
+    def all_runs(carry, context, keys, epoch):
+        return _over_runs(partial(one_epoch, epoch=epoch), fleet)(carry, context, keys)
+
+    return jax.jit(all_runs, donate_argnums=0)
+
+
+def _over_runs(function, fleet: Fleet):
+    if fleet.one_by_one:
+        return lambda *runs: jax.lax.map(lambda run: function(*run), runs)
+    return jax.vmap(function)

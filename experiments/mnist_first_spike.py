@@ -48,26 +48,12 @@ class Config:
 
     @classmethod
     def paper(cls) -> "Config":
-        return cls(seeds=3, epochs=30)
+        """Published are 200 epochs with a decay every 10: here the decays come closer together."""
+        return cls(seeds=3, epochs=30, decay_every=2)
 
     @classmethod
     def smoke(cls) -> "Config":
         return cls(seeds=1, epochs=4, train_samples=3_000)
-
-    @classmethod
-    def full_resolution(cls) -> "Config":
-        """Published configuration `mnist.yaml`: 28x28 pixels, 350 hidden neurons, 150 epochs."""
-        return cls(
-            epochs=150,
-            pixels=28,
-            hidden=350,
-            batch=80,
-            learning_rate=0.005,
-            decay_every=15,
-            weight_means=(0.05, 0.15),
-            weight_stds=(0.8, 0.8),
-            max_silent=(0.15, 0.05),
-        )
 
 
 class Result(NamedTuple):
@@ -141,6 +127,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         split(images[50_000:], labels[50_000:], config),
         config.batch,
         config.input_noise,
+        one_by_one=True,
     )
     ((weights, history),) = train(
         [fleet],
