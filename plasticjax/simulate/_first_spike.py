@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from plasticjax.neurons import CurrentLIF
 
+from ._arrival_order import arrival_order
 from ._crossing import AbstractFlow, AnyRatio, DoubleTimeConstant, EqualTimeConstants, NonLeaky
 
 
@@ -60,7 +61,7 @@ def first_spike_times(
 
 @eqx.filter_custom_jvp
 def _first_spike_times(neuron, weights, times, *, flow):
-    order = _arrival_order(times)
+    order = arrival_order(times)
     incoming = weights.T
     times = jnp.take(times, order)
     silent = jnp.isinf(times)
@@ -96,19 +97,6 @@ def _first_spike_times(neuron, weights, times, *, flow):
     x, y = jnp.where(fired, x, dx * unit), jnp.where(fired, y, dy * unit)
     spikes = jnp.where(fired, start + flow.crossing(x, y), jnp.inf)
     return jnp.where(invalid, jnp.nan, spikes)
-
-
-def _arrival_order(times):
-    """Indices that sort `times`, ties in index order. XLA's sort on CPU costs more than comparing
-    all pairs while these are few."""
-    count = times.shape[0]
-    if count > 512:
-        return jnp.argsort(times)
-    index = jnp.arange(count, dtype=jnp.int32)
-    earlier = times[:, None] < times
-    tied = (times[:, None] == times) & (index[:, None] < index)
-    rank = jnp.sum(earlier | tied, axis=0, dtype=jnp.int32)
-    return jnp.zeros(count, jnp.int32).at[rank].set(index, unique_indices=True)
 
 
 @_first_spike_times.def_jvp
