@@ -48,8 +48,9 @@ class Config:
 
     @classmethod
     def paper(cls) -> "Config":
-        """Published are 200 epochs with a decay every 10: here the decays come closer together."""
-        return cls(seeds=3, epochs=30, decay_every=2)
+        """The network of the paper's table. Published are 200 epochs with a decay every 10: here
+        the decays come closer together."""
+        return cls(seeds=3, epochs=30, hidden=246, decay_every=2)
 
     @classmethod
     def smoke(cls) -> "Config":
@@ -205,9 +206,9 @@ def figure(result: Result):
 
 CLAIMS = (
     Claim(
-        statement="test accuracy, 16x16 pixels, 256-128-10 (%)",
-        paper_value=96.8,
-        source="recorded run (200 epochs), fastAndDeep v1.0.0; the paper's 246 hidden: 97.4",
+        statement="test accuracy, 16x16 pixels (%)",
+        paper_value=97.4,
+        source="Göltz et al. 2021, Table 1: 246 hidden; recorded with 128 hidden: 96.8",
         measure=lambda result: 100 * result.test.accuracy,
         accept={"smoke": (60.0, 92.0), "default": (92.5, 96.8), "paper": (96.3, 97.6)},
     ),
