@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import mnist_first_spike
+from experiments import mnist28_first_spike, mnist_first_spike
 from experiments._contract import NullJob
 from experiments.mnist_first_spike import CLAIMS, Config, encode, figure, run
 from plasticjax.data import mnist
@@ -117,7 +117,7 @@ def test_the_figure_is_drawn_without_warnings(stripes, tmp_path):
 
 
 def test_the_full_resolution_is_the_published_one():
-    config = Config.full_resolution()
+    config = mnist28_first_spike.Config.paper()
     assert (config.pixels, config.hidden, config.batch, config.epochs) == (28, 350, 80, 150)
     shapes = [w.shape for w in mnist_first_spike.initial_weights(jax.random.key(0), config)]
     assert shapes == [(350, 784), (10, 350)]
