@@ -200,7 +200,7 @@ def figure(result: Result):
     times.set_xlabel("digit", fontsize=8)
     times.set_ylabel(r"label spike time ($\tau_\mathrm{s}$)", fontsize=8)
     times.tick_params(labelsize=7)
-    times.legend(fontsize=7, frameon=False)
+    times.legend(fontsize=7, frameon=False, loc="center right")
     return fig
 
 
