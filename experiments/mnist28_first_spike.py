@@ -36,7 +36,7 @@ class Config(mnist_first_spike.Config):
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(epochs=2, train_samples=2_000, hidden=100)
+        return cls(epochs=2, train_samples=8_000, hidden=100)
 
 
 CLAIMS = (
