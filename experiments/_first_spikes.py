@@ -57,6 +57,11 @@ def spike_times(forward: Forward, weights, times, key) -> tuple[Array, ...]:
 
 def evaluate(update: FirstSpikeUpdate, weights, split: Split, key) -> Evaluation:
     layers = spike_times(update.forward, weights, split.times, key)
+    return judge(update, layers, split)
+
+
+def judge(update: FirstSpikeUpdate, layers: tuple[Array, ...], split: Split) -> Evaluation:
+    """The evaluation of given spike times [samples, post] of all layers."""
     label_times = layers[-1]
     hit = jax.vmap(update.classify)(label_times) == split.labels
     fired = jnp.isfinite(label_times)

@@ -6,7 +6,7 @@ much if they come afterwards. The second part emulates the chip BrainScaleS-2 wi
 (`yin_yang_hwAware` of the DelGrad code without its delays). Deliverable D3.11, section 1.2.1.2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -94,15 +94,7 @@ def swept_update(chip: AnalogChip, config: IdealConfig) -> FirstSpikeUpdate:
     def forward(weights, times, sample_key, batch_key):
         return on_chip(network(weights, config), chip, times, sample_key, batch_key)
 
-    ideal = update(config)
-    return FirstSpikeUpdate(
-        forward=forward,
-        learning_rate=ideal.learning_rate,
-        max_silent=ideal.max_silent,
-        loss=ideal.loss,
-        bump=ideal.bump,
-        chop=ideal.chop,
-    )
+    return replace(update(config), forward=forward)
 
 
 def chip_network(weights) -> FirstSpikeNetwork:

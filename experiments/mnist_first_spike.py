@@ -20,7 +20,7 @@ from plasticjax.neurons import CurrentLIF
 from plasticjax.training import FirstSpikeUpdate, step_schedule
 
 from ._contract import Claim, Job
-from ._first_spikes import Evaluation, Fleet, History, Split, evaluate, spike_times, train
+from ._first_spikes import Evaluation, Fleet, History, Split, judge, spike_times, train
 
 T_EARLY, T_LATE = 0.15, 2.0  # tau_syn
 
@@ -140,16 +140,17 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
     test_split = split(*mnist("test"), config)
 
-    def judge(weights, key):
+    def examine(weights, key):
         rule = update(config)
-        label_times = spike_times(rule.forward, weights, test_split.times, key)[-1]
+        layers = spike_times(rule.forward, weights, test_split.times, key)
+        label_times = layers[-1]
         predicted = jax.vmap(rule.classify)(label_times)
         confusion = (
             jnp.zeros((10, 10), jnp.int32).at[test_split.labels, predicted].add(predicted >= 0)
         )
-        return evaluate(rule, weights, test_split, key), confusion, label_times
+        return judge(rule, layers, test_split), confusion, label_times
 
-    test, confusion, label_times = jax.jit(jax.vmap(judge))(weights, keys)
+    test, confusion, label_times = jax.jit(jax.vmap(examine))(weights, keys)
     return jax.tree.map(np.asarray, Result(test, history, confusion, label_times))
 
 
