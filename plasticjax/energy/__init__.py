@@ -1,0 +1,36 @@
+"""Energies, and what turns them into neurons, errors and plasticity."""
+
+from ._activations import Activation as Activation
+from ._activations import hard_sigmoid as hard_sigmoid
+from ._activations import linear as linear
+from ._activations import logistic as logistic
+from ._activations import relu as relu
+from ._activations import softplus as softplus
+from ._activations import tanh as tanh
+from ._drive import AbstractDrive as AbstractDrive
+from ._drive import ConstantDrive as ConstantDrive
+from ._drive import FunctionDrive as FunctionDrive
+from ._drive import Stimulus as Stimulus
+from ._latent_equilibrium_step import LatentEquilibriumOutput as LatentEquilibriumOutput
+from ._latent_equilibrium_step import LatentEquilibriumState as LatentEquilibriumState
+from ._latent_equilibrium_step import at_rest as at_rest
+from ._latent_equilibrium_step import latent_equilibrium_step as latent_equilibrium_step
+from ._learner import Learner as Learner
+from ._learner import learner as learner
+from ._learner import local_rates as local_rates
+from ._mismatch import AbstractMismatchEnergy as AbstractMismatchEnergy
+from ._mismatch import BatchEnergy as BatchEnergy
+from ._mismatch import MismatchEnergy as MismatchEnergy
+from ._mismatch import cross_entropy_cost as cross_entropy_cost
+from ._mismatch import rate_cost as rate_cost
+from ._mismatch import voltage_cost as voltage_cost
+from ._networks import RecurrentWeights as RecurrentWeights
+from ._networks import feed_forward as feed_forward
+from ._networks import forward_pass as forward_pass
+from ._networks import recurrent as recurrent
+from ._networks import resting_state as resting_state
+from ._operators import Energy as Energy
+from ._operators import ForceField as ForceField
+from ._operators import errors as errors
+from ._operators import force as force
+from ._operators import param_rule as param_rule

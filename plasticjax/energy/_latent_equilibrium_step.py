@@ -1,0 +1,196 @@
+"""The published fixed-step recursion of latent equilibrium, for any mismatch energy."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from ._learner import Learner, learn
+from ._mismatch import AbstractMismatchEnergy
+from ._trees import minus, plus, spread
+
+State = PyTree[Float[Array, "..."]]
+
+
+class LatentEquilibriumState(eqx.Module):
+    """Neurons of latent equilibrium between two steps.
+
+    Attributes:
+        membrane: slow membrane potentials `u` (dimensionless).
+        prospective: prospective voltages `u + tau_r du/dt` of the last step (dimensionless).
+        rate: rates sent in the last step (dimensionless).
+        slope: derivatives of the rates by the prospective voltages (dimensionless).
+        error: error currents received in the last step (dimensionless).
+    """
+
+    membrane: State
+    prospective: State
+    rate: State
+    slope: State
+    error: State
+
+
+class LatentEquilibriumOutput(eqx.Module):
+    """What one step of latent equilibrium shows.
+
+    Attributes:
+        neurons: the neurons after the step.
+        current: predicted currents of the step (dimensionless).
+        velocity: `du/dt` of the step (per ms).
+    """
+
+    neurons: LatentEquilibriumState
+    current: State
+    velocity: State
+
+
+def at_rest(s: State) -> LatentEquilibriumState:
+    """Neurons that start at given voltages without errors and without having sent a rate.
+
+    Their slopes start at zero too, so that no error passes in the first step.
+
+    Args:
+        s: membrane potentials and prospective voltages, any pytree (dimensionless); zeros give
+            the initial state of the published simulations.
+
+    Returns:
+        The state of the neurons.
+    """
+    zeros = jax.tree.map(jnp.zeros_like, s)
+    return LatentEquilibriumState(s, s, zeros, zeros, zeros)
+
+
+def latent_equilibrium_step(
+    energy: AbstractMismatchEnergy,
+    *,
+    tau_m: PyTree,
+    tau_r: PyTree | None = None,
+    dt: float,
+    optimiser: optax.GradientTransformation | None = None,
+    feedback: PyTree | None = None,
+    errors_from: Literal["membrane", "prospective"] = "membrane",
+    rate_noise: float = 0.0,
+    synaptic_tau: float | None = None,
+    error_tau: float | None = None,
+) -> Callable[[Learner, Any], tuple[Learner, LatentEquilibriumOutput]]:
+    """One Euler step of latent equilibrium with plasticity that is always on.
+
+    Rates and errors both move by one layer a step (Haider et al. 2021, layered simulations):
+    `tau_m du/dt = I(r) - u + e`, `r = rate(u + tau_r du/dt)`, where every right-hand side uses the
+    step before, `e = rate' J^T (z - I) - dC/ds`, and parameters change along `J_theta^T e`.
+
+    Args:
+        energy: a mismatch energy; a `BatchEnergy` averages the plasticity over its samples.
+        tau_m: membrane time constant, a number or a pytree prefix of the state (ms).
+        tau_r: prospective time constant, like `tau_m`; by default `tau_m`; 0 switches prospective
+            coding off (ms).
+        dt: time step (ms).
+        optimiser: what becomes of the local gradients, such as `local_rates`; None freezes the
+            parameters.
+        feedback: parameters through which errors travel down, structured as the parameters; by
+            default the parameters themselves (feedback alignment otherwise).
+        errors_from: `"membrane"` measures errors at `z = u + tau_m du/dt`, `"prospective"` at
+            `z = u + tau_r du/dt`.
+        rate_noise: standard deviation of Gaussian noise on the rates in each step (dimensionless).
+        synaptic_tau: time constant of a low-pass on the rates; None for none (ms).
+        error_tau: time constant of a low-pass on the errors sent down; None for none (ms).
+
+    Returns:
+        `(carry, x) -> (carry, output)` for `jax.lax.scan`; with `rate_noise` the second argument is
+        `(x, key)`.
+
+    Raises:
+        ValueError: if a time constant, `dt` or an option is out of range, or `energy` is no
+            mismatch energy.
+    """
+    _check(energy, tau_m, dt, errors_from, rate_noise)
+    tau_r = tau_m if tau_r is None else tau_r
+
+    def step(carry: Learner, inputs: Any) -> tuple[Learner, LatentEquilibriumOutput]:
+        x, key = inputs if rate_noise else (inputs, None)
+        old = carry.neurons
+        slow = spread(tau_m, old.membrane, "tau_m")
+        fast = spread(tau_r, old.membrane, "tau_r")
+
+        current, pull = eqx.filter_vjp(
+            lambda rates, theta: energy.current(rates, theta, x), old.rate, carry.theta
+        )
+        velocity = jax.tree.map(
+            lambda i, u, e, tau: (i - u + e) / tau, current, old.membrane, old.error, slow
+        )
+        ahead = lambda u, du, tau: u + tau * du  # noqa: E731
+        prospective = jax.tree.map(ahead, old.membrane, velocity, fast)
+        reference = plus(current, old.error) if errors_from == "membrane" else prospective
+        membrane = jax.tree.map(lambda u, du: u + dt * du, old.membrane, velocity)
+
+        mismatch = minus(reference, current)
+        if feedback is None:
+            down = pull(mismatch)[0]
+        else:
+            down = jax.vjp(lambda rates: energy.current(rates, feedback, x), old.rate)[1](mismatch)[
+                0
+            ]
+        by_voltage, by_rate = jax.grad(energy.nudging_cost, argnums=(0, 1))(
+            old.prospective, old.rate, x
+        )
+        received = jax.tree.map(lambda slope, q: slope * q, old.slope, down)
+        if error_tau is not None:
+            received = jax.tree.map(
+                lambda e, q: e + (q - e) * (dt / error_tau), old.error, received
+            )
+        error = jax.tree.map(
+            lambda q, slope, rate_pull, voltage_pull: q - (slope * rate_pull + voltage_pull),
+            received,
+            old.slope,
+            by_rate,
+            by_voltage,
+        )
+
+        rate = energy.rates(prospective)
+        if key is not None:
+            rate = _noisy(rate, rate_noise, key)
+        if synaptic_tau is not None:
+            rate = jax.tree.map(
+                lambda old, new: old + (new - old) * (dt / synaptic_tau), old.rate, rate
+            )
+
+        theta, memory = learn(carry, optimiser, pull(error)[1], energy.samples(old.membrane))
+        slope = energy.slopes(prospective)
+        neurons = LatentEquilibriumState(membrane, prospective, rate, slope, error)
+        output = LatentEquilibriumOutput(neurons, current, velocity)
+        return Learner(neurons, theta, memory), output
+
+    return step
+
+
+def _noisy(rates: State, width: float, key: Key[Array, ""]) -> State:
+    leaves, structure = jax.tree.flatten(rates)
+    keys = jax.random.split(key, len(leaves))
+    return structure.unflatten(
+        [
+            leaf + width * jax.random.normal(each, leaf.shape, leaf.dtype)
+            for leaf, each in zip(leaves, keys, strict=True)
+        ]
+    )
+
+
+def _check(energy, tau_m, dt, errors_from, rate_noise) -> None:
+    if not isinstance(energy, AbstractMismatchEnergy):
+        raise ValueError(
+            f"energy must be a mismatch energy (MismatchEnergy or BatchEnergy), got "
+            f"{type(energy).__name__}; a general energy has prospective, prospective_state and "
+            "least_action_step"
+        )
+    if isinstance(dt, float | int) and not dt > 0:
+        raise ValueError(f"dt must be a positive time in ms, got {dt}")
+    for tau in jax.tree.leaves(tau_m):
+        if isinstance(tau, float | int) and not tau > 0:
+            raise ValueError(f"tau_m must be positive times in ms, got {tau}")
+    if errors_from not in ("membrane", "prospective"):
+        raise ValueError(f"errors_from must be 'membrane' or 'prospective', got {errors_from!r}")
+    if isinstance(rate_noise, float | int) and rate_noise < 0:
+        raise ValueError(f"rate_noise must not be negative, got {rate_noise}")
