@@ -56,7 +56,7 @@ class Config:
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(seeds=1, epochs=1, conditions=("latent equilibrium", "no prospectivity"))
+        return cls(seeds=1, epochs=1)
 
 
 class Result(NamedTuple):
@@ -117,9 +117,14 @@ def figure(result: Result):
     ax = fig.subplots()
     for condition, trained in zip(result.conditions, result.trained, strict=True):
         errors = 100 * (1 - trained.validation)
-        learning_curve(np.arange(errors.shape[1]), errors, label=condition, ax=ax)
+        learning_curve(
+            np.arange(errors.shape[1]),
+            errors,
+            label=condition,
+            ax=ax,
+            value_label="validation error (%)",
+        )
     ax.set_yscale("log")
-    ax.set_ylabel("validation error (%)")
     ax.legend(fontsize=7, frameon=False)
     return fig
 
