@@ -27,6 +27,7 @@ from ._latent_equilibrium_step import LatentEquilibriumOutput as LatentEquilibri
 from ._latent_equilibrium_step import LatentEquilibriumState as LatentEquilibriumState
 from ._latent_equilibrium_step import at_rest as at_rest
 from ._latent_equilibrium_step import latent_equilibrium_step as latent_equilibrium_step
+from ._latent_equilibrium_step import settled as settled
 from ._latent_equilibrium_sweep import latent_equilibrium_sweep as latent_equilibrium_sweep
 from ._learner import Learner as Learner
 from ._learner import learner as learner
@@ -97,6 +98,7 @@ __all__ = [
     "LatentEquilibriumState",
     "LatentEquilibriumOutput",
     "at_rest",
+    "settled",
     "least_action_step",
     "LeastActionState",
     "LeastActionOutput",

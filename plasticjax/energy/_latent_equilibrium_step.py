@@ -64,6 +64,20 @@ def at_rest(s: State) -> LatentEquilibriumState:
     return LatentEquilibriumState(s, s, zeros, zeros, zeros)
 
 
+def settled(energy: AbstractMismatchEnergy, s: State) -> LatentEquilibriumState:
+    """Neurons that have been at given voltages for long, and have sent their rates.
+
+    Args:
+        energy: a mismatch energy.
+        s: membrane potentials and prospective voltages, such as `forward_pass` (dimensionless).
+
+    Returns:
+        The state of the neurons, without errors.
+    """
+    zeros = jax.tree.map(jnp.zeros_like, s)
+    return LatentEquilibriumState(s, s, energy.rates(s), energy.slopes(s), zeros)
+
+
 def latent_equilibrium_step(
     energy: AbstractMismatchEnergy,
     *,
