@@ -1,8 +1,8 @@
 """Slow neurons lag and unlearn; prospective ones follow at once (Fig. 11a,b of the deliverable).
 
-A chain of one input, one tanh neuron and one linear neuron with the weights of its teacher is driven
-by a moving input while plasticity is on. Haider et al. (2021), Fig. 1; D3.11, section 1.1.2.3. The
-drive is fixed, so all seeds give the same numbers.
+A chain of one input, one tanh neuron and one linear neuron has the weights of its teacher. It is
+driven by a moving input: first without nudging, then with nudging and plasticity. Haider et al.
+(2021), Fig. 1; D3.11, section 1.1.2.3. The drive is fixed, so all seeds give the same numbers.
 """
 
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
                 for stepper in (gradient_flow_stepper, latent_equilibrium_stepper):
                     traces.append(simulate(config, stepper(config, nudged), x))
                     bar.advance()
-    return Result(*jax.tree.map(np.asarray, (time, inputs[:, 0], target, *traces)))
+    return Result(np.asarray(time), np.asarray(inputs[:, 0]), np.asarray(target), *traces)
 
 
 def gradient_flow_stepper(config: Config, plasticity: float):
@@ -141,8 +141,11 @@ def simulate(config: Config, stepper, x: Stimulus) -> Trace:
     first = jax.tree.map(lambda leaf: leaf[0], x)
     carry = begin(theta, forward_pass(ENERGY, theta, first))
     membrane, rate, weights = jax.jit(lambda carry, x: jax.lax.scan(step, carry, x)[1])(carry, x)
-    stack = lambda parts: jnp.concatenate(parts, axis=1)  # noqa: E731
-    return Trace(stack(membrane), stack(rate), jnp.stack(jax.tree.leaves(weights), axis=1))
+    return Trace(
+        np.concatenate(membrane, axis=1),
+        np.concatenate(rate, axis=1),
+        np.stack(jax.tree.leaves(weights), axis=1),
+    )
 
 
 def lag(trace: Trace, result: Result) -> float:

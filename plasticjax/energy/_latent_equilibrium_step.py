@@ -153,9 +153,7 @@ def latent_equilibrium_step(
         )
         received = jax.tree.map(lambda slope, q: slope * q, old.slope, down)
         if error_tau is not None:
-            received = jax.tree.map(
-                lambda e, q: e + (q - e) * (dt / error_tau), old.error, received
-            )
+            received = _low_pass(old.error, received, dt / error_tau)
         error = jax.tree.map(
             lambda q, slope, rate_pull, voltage_pull: q - (slope * rate_pull + voltage_pull),
             received,
@@ -168,9 +166,7 @@ def latent_equilibrium_step(
         if key is not None:
             rate = _noisy(rate, rate_noise, key)
         if synaptic_tau is not None:
-            rate = jax.tree.map(
-                lambda old, new: old + (new - old) * (dt / synaptic_tau), old.rate, rate
-            )
+            rate = _low_pass(old.rate, rate, dt / synaptic_tau)
 
         theta, memory = learn(carry, optimiser, pull(error)[1], energy.samples(old.membrane))
         slope = energy.slopes(prospective)
@@ -179,6 +175,10 @@ def latent_equilibrium_step(
         return Learner(neurons, theta, memory), output
 
     return step
+
+
+def _low_pass(old: State, new: State, weight: float) -> State:
+    return jax.tree.map(lambda old, new: old + (new - old) * weight, old, new)
 
 
 def _noisy(rates: State, width: float, key: Key[Array, ""]) -> State:
