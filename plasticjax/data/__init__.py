@@ -12,6 +12,8 @@ from ._encoding import (
 )
 from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
+from ._mnist1d import mnist1d as mnist1d
+from ._mnist1d import mnist1d_sample as mnist1d_sample
 from ._yin_yang import (
     yin_yang as yin_yang,
 )
@@ -34,6 +36,8 @@ __all__ = [
     "decode_first_spike",
     "mnist",
     "downsample_mnist",
+    "mnist1d",
+    "mnist1d_sample",
     "cifar10",
     "iris",
     "digits",
