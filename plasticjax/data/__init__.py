@@ -12,6 +12,8 @@ from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
 from ._higgs import higgs as higgs
+from ._ieeg import ieeg as ieeg
+from ._ieeg import multichannel_oscillations as multichannel_oscillations
 from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
 from ._mnist1d import mnist1d as mnist1d
@@ -42,6 +44,8 @@ __all__ = [
     "mnist1d_sample",
     "cifar10",
     "higgs",
+    "ieeg",
+    "multichannel_oscillations",
     "bars",
     "iris",
     "digits",
