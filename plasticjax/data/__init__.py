@@ -1,5 +1,6 @@
 """Data sets and task generators, as arrays; and codes of values as spike times."""
 
+from ._bars import bars as bars
 from ._bundled import digits as digits
 from ._bundled import iris as iris
 from ._cache import DataUnavailable as DataUnavailable
@@ -10,8 +11,17 @@ from ._encoding import (
 from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
+from ._higgs import higgs as higgs
+from ._ieeg import ieeg as ieeg
+from ._ieeg import multichannel_oscillations as multichannel_oscillations
 from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
+from ._mnist1d import mnist1d as mnist1d
+from ._mnist1d import mnist1d_sample as mnist1d_sample
+from ._speech_commands import speech_commands as speech_commands
+from ._speech_commands import speech_noises as speech_noises
+from ._speech_features import augment_speech as augment_speech
+from ._speech_features import speech_features as speech_features
 from ._yin_yang import (
     yin_yang as yin_yang,
 )
@@ -34,7 +44,17 @@ __all__ = [
     "decode_first_spike",
     "mnist",
     "downsample_mnist",
+    "mnist1d",
+    "mnist1d_sample",
     "cifar10",
+    "higgs",
+    "speech_commands",
+    "speech_noises",
+    "augment_speech",
+    "speech_features",
+    "ieeg",
+    "multichannel_oscillations",
+    "bars",
     "iris",
     "digits",
     "DataUnavailable",
