@@ -122,6 +122,7 @@ def latent_equilibrium_step(
             mismatch energy.
     """
     _check(energy, tau_m, dt, errors_from, rate_noise)
+    _check_filters(dt, synaptic_tau=synaptic_tau, error_tau=error_tau)
     tau_r = tau_m if tau_r is None else tau_r
 
     def step(carry: Learner, inputs: Any) -> tuple[Learner, LatentEquilibriumOutput]:
@@ -208,3 +209,9 @@ def _check(energy, tau_m, dt, errors_from, rate_noise) -> None:
         raise ValueError(f"errors_from must be 'membrane' or 'prospective', got {errors_from!r}")
     if isinstance(rate_noise, float | int) and rate_noise < 0:
         raise ValueError(f"rate_noise must not be negative, got {rate_noise}")
+
+
+def _check_filters(dt, **taus: float | None) -> None:
+    for name, tau in taus.items():
+        if isinstance(tau, float | int) and isinstance(dt, float | int) and tau < dt:
+            raise ValueError(f"{name} must be at least dt={dt}, got {tau}")

@@ -3,7 +3,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.energy.layered import random_layers
 
 from plasticjax.energy import (
     BatchEnergy,
@@ -24,6 +23,7 @@ from plasticjax.energy import (
     param_rule,
     voltage_cost,
 )
+from tests.energy.layered import random_layers
 
 
 def problem(beta=0.3):

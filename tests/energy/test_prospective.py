@@ -215,7 +215,8 @@ def test_covariant_under_linear_changes_of_the_state_unlike_gradient_flow(x64):
     z = jnp.linalg.solve(change, s)
     args = (theta, drive)
     np.testing.assert_allclose(
-        change @ prospective(other, TAU)(1.0, z, args), prospective(ENERGY, TAU)(1.0, s, args),
+        change @ prospective(other, TAU)(1.0, z, args),
+        prospective(ENERGY, TAU)(1.0, s, args),
         atol=1e-12,
     )
     moved = change @ gradient_flow(other, TAU)(1.0, z, args)
@@ -259,9 +260,7 @@ def test_drives_without_derivative_are_refused():
     with pytest.raises(TypeError, match=r"wrap constant values as ConstantDrive"):
         prospective(ENERGY, TAU)(0.0, s, (theta, moving(0.0)))
     with pytest.raises(TypeError, match="drive must be differentiable in t"):
-        prospective(ENERGY, TAU)(
-            0.0, s, (theta, FunctionDrive(lambda t: moving(float(np.sin(t)))))
-        )
+        prospective(ENERGY, TAU)(0.0, s, (theta, FunctionDrive(lambda t: moving(float(np.sin(t))))))
 
 
 def test_field_is_jit_vmap_and_grad_safe(x64):
