@@ -2,6 +2,26 @@
 
 from ._analog_chip import AnalogChip as AnalogChip
 from ._analog_chip import AnalogImperfections as AnalogImperfections
+from ._dendritic_microcircuit import DendriticMicrocircuit as DendriticMicrocircuit
 from ._first_spike_network import FirstSpikeNetwork as FirstSpikeNetwork
+from ._microcircuit_types import MicrocircuitCarry as MicrocircuitCarry
+from ._microcircuit_types import MicrocircuitInputs as MicrocircuitInputs
+from ._microcircuit_types import MicrocircuitLearningRates as MicrocircuitLearningRates
+from ._microcircuit_types import MicrocircuitOutputs as MicrocircuitOutputs
+from ._microcircuit_types import MicrocircuitVoltages as MicrocircuitVoltages
+from ._microcircuit_types import MicrocircuitWeights as MicrocircuitWeights
+from ._microcircuit_types import softplus_rate as softplus_rate
 
-__all__ = ["FirstSpikeNetwork", "AnalogImperfections", "AnalogChip"]
+__all__ = [
+    "FirstSpikeNetwork",
+    "AnalogImperfections",
+    "AnalogChip",
+    "DendriticMicrocircuit",
+    "MicrocircuitWeights",
+    "MicrocircuitLearningRates",
+    "MicrocircuitCarry",
+    "MicrocircuitInputs",
+    "MicrocircuitOutputs",
+    "MicrocircuitVoltages",
+    "softplus_rate",
+]
