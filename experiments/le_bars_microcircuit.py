@@ -22,7 +22,7 @@ from plasticjax.models import (
     MicrocircuitLearningRates,
 )
 
-from ._contract import Claim, Job
+from ._contract import Claim, Job, Size
 
 EPOCHS_PER_CALL = 10
 SAVE_EVERY = 50  # epochs
@@ -86,6 +86,12 @@ def _bars() -> tuple[Float[np.ndarray, "8 9"], Int[np.ndarray, " 8"]]:
 IMAGES, LABELS = _bars()
 
 
+def target_potentials(config: Config) -> Float[Array, "8 3"]:
+    right, other = config.targets
+    return jnp.where(np.eye(3, dtype=bool)[LABELS], right, other).astype(config.dtype)
+
+
+@partial(jax.jit, static_argnames="config")
 def initial_circuits(keys: Key[Array, " seeds"], config: Config) -> MicrocircuitCarry:
     """At rest; both models of a seed have the same weights. Leaves [seeds, models, ...]."""
     circuit = DendriticMicrocircuit(dt=config.dt)
@@ -100,11 +106,8 @@ def initial_circuits(keys: Key[Array, " seeds"], config: Config) -> Microcircuit
 
 def present(circuit, carry, image, *, taught: bool, steps, lag, config: Config):
     """Shows one image; returns the carry and the output potentials, averaged from `lag` on."""
-    right, other = config.targets
-    target = jnp.where(jnp.arange(3) == jnp.asarray(LABELS)[image], right, other)
-    inputs = MicrocircuitInputs(
-        jnp.asarray(IMAGES, config.dtype)[image], target.astype(config.dtype), taught
-    )
+    rates = jnp.asarray(IMAGES, config.dtype)[image]
+    inputs = MicrocircuitInputs(rates, target_potentials(config)[image], taught)
 
     def step(k, state):
         carry, total = state
@@ -130,11 +133,8 @@ def train(carry, key, prospective, first, steps, lag, *, config: Config):
         carry, _ = jax.lax.scan(partial(show, plastic, taught=True), carry, images)
         images = jax.random.permutation(again, 8)
         carry, outputs = jax.lax.scan(partial(show, fixed, taught=False), carry, images)
-        labels = jnp.asarray(LABELS)[images]
-        right, other = config.targets
-        targets = jnp.where(jnp.arange(3) == labels[:, None], right, other)
-        hits = 100.0 * jnp.mean(outputs.argmax(axis=1) == labels)
-        return carry, (hits, jnp.mean((outputs - targets) ** 2))
+        hits = 100.0 * jnp.mean(outputs.argmax(axis=1) == jnp.asarray(LABELS)[images])
+        return carry, (hits, jnp.mean((outputs - target_potentials(config)[images]) ** 2))
 
     return jax.lax.scan(epoch, carry, first + jnp.arange(EPOCHS_PER_CALL))
 
@@ -171,8 +171,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     with jax.enable_x64(config.dtype == "float64"):
         keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
         state = train_durations(config, keys, job)
-    curves = (np.asarray(curves) for curves in state[1:])
-    return Result(*curves, np.asarray(config.durations), config.dt)
+    accuracy, error = np.asarray(state.accuracy), np.asarray(state.error)
+    return Result(accuracy, error, np.asarray(config.durations), config.dt)
 
 
 def train_durations(config: Config, keys: Key[Array, " seeds"], job: Job) -> State:
@@ -262,6 +262,7 @@ def figure(result: Result):
 
 
 PAPER = "Haider et al. 2021, Fig. 3"
+PERFECT: dict[Size, tuple[float, float]]
 PERFECT = {"smoke": (90.0, 100.0), "default": (95.0, 100.0), "paper": (99.0, 100.0)}
 AT_CHANCE = (30.0, 45.0)
 

@@ -67,7 +67,7 @@ class DendriticMicrocircuit(eqx.Module):
         for name in ("g_leak", "g_basal", "g_apical", "g_dendrite", "g_som", "dt"):
             value = getattr(self, name)
             positive = name in ("g_leak", "g_basal", "g_dendrite", "dt")
-            if isinstance(value, float) and not (value > 0 if positive else value >= 0):
+            if isinstance(value, float | int) and not (value > 0 if positive else value >= 0):
                 need = "be positive" if positive else "not be negative"
                 raise ValueError(f"{name}={value} must {need}")
         if not all(limit > 0 for limit in self.limits):
@@ -205,8 +205,12 @@ class DendriticMicrocircuit(eqx.Module):
             jnp.asarray(inputs.target, carry.target.dtype),
             jnp.asarray(inputs.nudged, bool),
         )
-        shown = (tuple(cells.shown for cells in group) for group in (pyramids, interneurons))
-        return after, MicrocircuitOutputs(*shown, now.apical)
+        outputs = MicrocircuitOutputs(
+            tuple(cells.shown for cells in pyramids),
+            tuple(cells.shown for cells in interneurons),
+            now.apical,
+        )
+        return after, outputs
 
     def _compartments(self, carry: MicrocircuitCarry, inputs: Array) -> "_Compartments":
         rates = [self.rate(cells.shown) for cells in carry.pyramids]
