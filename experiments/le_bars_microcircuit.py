@@ -255,9 +255,9 @@ def figure(result: Result):
     main.set(xscale="log", xlabel=r"duration of a presentation ($\tau_\mathrm{eff}$)")
     main.set(ylabel="accuracy after training (%)", ylim=(20, 103))
     course.set(xlim=(0, epochs), ylabel="accuracy, mean of 10 epochs (%)")
-    for ax in (main, course):
+    for ax, place in ((main, (0.65, 0.75)), (course, (1, 0.5))):
         ax.axhline(CHANCE, color="0.5", linestyle=":", linewidth=0.8)
-        ax.legend(fontsize=7, frameon=False, loc="center right")
+        ax.legend(fontsize=7, frameon=False, loc="center right", bbox_to_anchor=place)
     return fig
 
 
