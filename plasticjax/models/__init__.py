@@ -2,6 +2,7 @@
 
 from ._analog_chip import AnalogChip as AnalogChip
 from ._analog_chip import AnalogImperfections as AnalogImperfections
+from ._dendritic_microcircuit import DendriticMicrocircuit as DendriticMicrocircuit
 from ._first_spike_network import FirstSpikeNetwork as FirstSpikeNetwork
 from ._layered_network import PooledConvolution as PooledConvolution
 from ._layered_network import PooledProjection as PooledProjection
@@ -9,6 +10,13 @@ from ._layered_network import convolutional_layers as convolutional_layers
 from ._layered_network import dense_layers as dense_layers
 from ._layered_network import max_pool as max_pool
 from ._layered_network import redrawn as redrawn
+from ._microcircuit_types import MicrocircuitCarry as MicrocircuitCarry
+from ._microcircuit_types import MicrocircuitInputs as MicrocircuitInputs
+from ._microcircuit_types import MicrocircuitLearningRates as MicrocircuitLearningRates
+from ._microcircuit_types import MicrocircuitOutputs as MicrocircuitOutputs
+from ._microcircuit_types import MicrocircuitVoltages as MicrocircuitVoltages
+from ._microcircuit_types import MicrocircuitWeights as MicrocircuitWeights
+from ._microcircuit_types import softplus_rate as softplus_rate
 
 __all__ = [
     "FirstSpikeNetwork",
@@ -20,4 +28,12 @@ __all__ = [
     "PooledProjection",
     "max_pool",
     "redrawn",
+    "DendriticMicrocircuit",
+    "MicrocircuitWeights",
+    "MicrocircuitLearningRates",
+    "MicrocircuitCarry",
+    "MicrocircuitInputs",
+    "MicrocircuitOutputs",
+    "MicrocircuitVoltages",
+    "softplus_rate",
 ]

@@ -71,4 +71,5 @@ def scan_steps(
 
 @eqx.filter_jit
 def _scan(stepper, carry, inputs):
-    return jax.lax.scan(stepper, carry, inputs)
+    # The lambda: JAX hashes the function, and a Module with traced fields cannot be hashed.
+    return jax.lax.scan(lambda carry, x: stepper(carry, x), carry, inputs)
