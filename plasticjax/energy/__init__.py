@@ -11,6 +11,10 @@ from ._drive import AbstractDrive as AbstractDrive
 from ._drive import ConstantDrive as ConstantDrive
 from ._drive import FunctionDrive as FunctionDrive
 from ._drive import Stimulus as Stimulus
+from ._gle_step import GLEOutput as GLEOutput
+from ._gle_step import GLEState as GLEState
+from ._gle_step import gle_at_rest as gle_at_rest
+from ._gle_step import gle_step as gle_step
 from ._latent_equilibrium_step import LatentEquilibriumOutput as LatentEquilibriumOutput
 from ._latent_equilibrium_step import LatentEquilibriumState as LatentEquilibriumState
 from ._latent_equilibrium_step import at_rest as at_rest
