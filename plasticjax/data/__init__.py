@@ -1,5 +1,6 @@
 """Data sets and task generators, as arrays; and codes of values as spike times."""
 
+from ._bars import bars as bars
 from ._bundled import digits as digits
 from ._bundled import iris as iris
 from ._cache import DataUnavailable as DataUnavailable
@@ -10,8 +11,11 @@ from ._encoding import (
 from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
+from ._higgs import higgs as higgs
 from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
+from ._mnist1d import mnist1d as mnist1d
+from ._mnist1d import mnist1d_sample as mnist1d_sample
 from ._yin_yang import (
     yin_yang as yin_yang,
 )
@@ -34,7 +38,11 @@ __all__ = [
     "decode_first_spike",
     "mnist",
     "downsample_mnist",
+    "mnist1d",
+    "mnist1d_sample",
     "cifar10",
+    "higgs",
+    "bars",
     "iris",
     "digits",
     "DataUnavailable",

@@ -60,9 +60,15 @@ def download(url: str, sha256: str, target: Path, sought: str, processor: Any = 
 
         pooch.retrieve(url, f"sha256:{sha256}", target.name, target.parent, processor)
     except (ImportError, OSError, ValueError) as error:
-        raise DataUnavailable(
-            f"{sought} not found in {target.parent}, and the download of {url} failed "
-            f"({type(error).__name__}: {error}). Put the file there by hand, or set "
-            f"PLASTICJAX_DATA (now {os.environ.get('PLASTICJAX_DATA') or 'not set'}) to the "
-            "directory that holds the data sets"
+        failure = f"{type(error).__name__}: {error}"
+        raise unavailable(
+            sought, target.parent, f", and the download of {url} failed ({failure})"
         ) from error
+
+
+def unavailable(sought: str, folder: Path, why: str) -> DataUnavailable:
+    return DataUnavailable(
+        f"{sought} not found in {folder}{why}. Put the file there by hand, or set "
+        f"PLASTICJAX_DATA (now {os.environ.get('PLASTICJAX_DATA') or 'not set'}) to the "
+        "directory that holds the data sets"
+    )

@@ -88,11 +88,22 @@ def test_an_unknown_split_is_refused():
         cifar10("dev")
 
 
-def test_the_real_test_batch():
-    path = data_directory() / FOLDER / "test_batch.bin"
-    if not path.exists():
-        pytest.skip(f"CIFAR-10 is not in the cache: {path} does not exist")
-    images, labels = cifar10("test")
-    assert images.shape == (10_000, 32, 32, 3)
-    np.testing.assert_array_equal(np.bincount(labels), [1000] * 10)
-    np.testing.assert_array_equal(labels[:5], [3, 8, 8, 0, 6])
+@pytest.mark.parametrize(
+    ("split", "count", "first_labels", "first_pixel", "mean"),
+    [
+        ("train", 5000, [6, 9, 9, 4, 1], [59, 62, 63], [0.49139968, 0.48215841, 0.44653091]),
+        ("test", 1000, [3, 8, 8, 0, 6], [158, 112, 49], [0.49421428, 0.48513139, 0.45040909]),
+    ],
+)
+def test_the_real_files(split, count, first_labels, first_pixel, mean):
+    """The channel means of the training images are those that are in common use for them."""
+    missing = [n for n in FILES[split] if not (data_directory() / FOLDER / n).exists()]
+    if missing:
+        pytest.skip(f"CIFAR-10 is not in {data_directory() / FOLDER}: no {', '.join(missing)}")
+    images, labels = cifar10(split)
+    assert images.shape == (10 * count, 32, 32, 3) and images.dtype == np.uint8
+    np.testing.assert_array_equal(np.bincount(labels), [count] * 10)
+    np.testing.assert_array_equal(labels[:5], first_labels)
+    np.testing.assert_array_equal(images[0, 0, 0], first_pixel)
+    sums = images.reshape(-1, 3).sum(axis=0, dtype=np.int64)
+    np.testing.assert_allclose(sums / (len(images) * 1024 * 255), mean, atol=5e-9)
