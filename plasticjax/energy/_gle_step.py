@@ -125,8 +125,9 @@ def gle_step(
             old.prospective, old.rate, x
         )
         received = jax.tree.map(
-            lambda slope, above, rate_pull, voltage_pull: slope * (above - rate_pull)
-            - voltage_pull,
+            lambda slope, above, rate_pull, voltage_pull: (
+                slope * (above - rate_pull) - voltage_pull
+            ),
             old.slope,
             old.feedback,
             by_rate,
