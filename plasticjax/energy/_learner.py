@@ -4,10 +4,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
-
-from ._trees import negative
 
 
 class Learner(eqx.Module):
@@ -41,16 +40,23 @@ def learner(
     return Learner(neurons, theta, memory)
 
 
+def changes(
+    carry: Learner, optimiser: optax.GradientTransformation | None, rule: PyTree, samples: int
+) -> tuple[PyTree, PyTree]:
+    """What one step of an optimiser along a summed plasticity rule adds to the parameters."""
+    if optimiser is None:
+        return jax.tree.map(jnp.zeros_like, rule), carry.memory
+    gradient = jax.tree.map(lambda change: -change / samples, rule)
+    return optimiser.update(gradient, carry.memory, eqx.filter(carry.theta, eqx.is_inexact_array))
+
+
 def learn(
     carry: Learner, optimiser: optax.GradientTransformation | None, rule: PyTree, samples: int
 ) -> tuple[PyTree, PyTree]:
     """Parameters and memory after one step of an optimiser along a summed plasticity rule."""
     if optimiser is None:
         return carry.theta, carry.memory
-    gradient = negative(jax.tree.map(lambda change: change / samples, rule))
-    updates, memory = optimiser.update(
-        gradient, carry.memory, eqx.filter(carry.theta, eqx.is_inexact_array)
-    )
+    updates, memory = changes(carry, optimiser, rule, samples)
     return eqx.apply_updates(carry.theta, updates), memory
 
 

@@ -248,7 +248,7 @@ class BatchEnergy(AbstractMismatchEnergy):
         Returns:
             Currents, structured as the state (dimensionless).
         """
-        axes = _sample_axes(x)
+        axes = shared_axes(x)
         return jax.vmap(self.one.current, in_axes=(0, None, axes))(rates, theta, x)
 
     def nudging_cost(self, s: State, rates: State, x: PyTree) -> Float[Array, ""]:
@@ -262,9 +262,7 @@ class BatchEnergy(AbstractMismatchEnergy):
         Returns:
             Scalar (dimensionless).
         """
-        return jnp.sum(
-            jax.vmap(self.one.nudging_cost, in_axes=(0, 0, _sample_axes(x)))(s, rates, x)
-        )
+        return jnp.sum(jax.vmap(self.one.nudging_cost, in_axes=(0, 0, shared_axes(x)))(s, rates, x))
 
     def samples(self, s: State) -> int:
         """Number of samples: the leading axis of the state.
@@ -278,7 +276,7 @@ class BatchEnergy(AbstractMismatchEnergy):
         return jax.tree.leaves(s)[0].shape[0]
 
 
-def _sample_axes(x: PyTree) -> PyTree:
+def shared_axes(x: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: None if jnp.ndim(leaf) == 0 else 0, x)
 
 
