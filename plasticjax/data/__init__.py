@@ -12,10 +12,16 @@ from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
 from ._higgs import higgs as higgs
+from ._ieeg import ieeg as ieeg
+from ._ieeg import multichannel_oscillations as multichannel_oscillations
 from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
 from ._mnist1d import mnist1d as mnist1d
 from ._mnist1d import mnist1d_sample as mnist1d_sample
+from ._speech_commands import speech_commands as speech_commands
+from ._speech_commands import speech_noises as speech_noises
+from ._speech_features import augment_speech as augment_speech
+from ._speech_features import speech_features as speech_features
 from ._yin_yang import (
     yin_yang as yin_yang,
 )
@@ -42,6 +48,12 @@ __all__ = [
     "mnist1d_sample",
     "cifar10",
     "higgs",
+    "speech_commands",
+    "speech_noises",
+    "augment_speech",
+    "speech_features",
+    "ieeg",
+    "multichannel_oscillations",
     "bars",
     "iris",
     "digits",
