@@ -65,9 +65,9 @@ class Network(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Sequences and their classes."""
+    """Sequences, or sounds that the recipe turns into sequences, and their classes."""
 
-    inputs: Float[Array, "samples time features"]
+    inputs: Float[Array, "samples ..."]
     labels: Int[Array, " samples"]
 
 
@@ -81,7 +81,8 @@ class Recipe(NamedTuple):
     patience: int  # looks at the test loss that bring no progress and are let pass
     looks: int  # at the test loss in every epoch
     test_batch: int  # samples
-    unfold: Callable[[Array], Array] = lambda inputs: inputs  # to one row a time step
+    read: Callable[[Array], Array] = lambda one: one  # a sample as [time, features]
+    augment: Callable[[Key[Array, ""], Array], Array] = lambda key, one: one  # of training samples
 
     @property
     def schedule(self) -> optax.GradientTransformationExtraArgs:
@@ -113,22 +114,26 @@ def shuffled(batch: int) -> Callable[[Key[Array, ""], Array], Int[Array, "batche
     return order
 
 
-def balanced(batch: int) -> Callable[[Key[Array, ""], Array], Int[Array, "batches batch"]]:
-    """As many draws as there are samples, with replacement and all classes equally likely."""
+def balanced(
+    batch: int, draws: int, classes: int
+) -> Callable[[Key[Array, ""], Array], Int[Array, "batches batch"]]:
+    """Samples drawn with replacement, all classes equally likely; the last batch is filled up."""
 
     def order(key, labels):
-        samples = len(labels)
-        frequency = jnp.sum(labels[:, None] == labels[None, :], axis=1)
-        batches = -(-samples // batch)
+        frequency = jnp.bincount(labels, length=classes)[labels]
+        shape = (-(-draws // batch), batch)
         return jax.random.choice(
-            key, samples, (batches, batch), p=1 / frequency / (1 / frequency).sum()
+            key, len(labels), shape, p=(1 / frequency) / jnp.sum(1 / frequency)
         )
 
     return order
 
 
 def present(step, carry: Learner, inputs, labels, beta: float):
-    """Show a batch: the carry after it, the summed outputs [batch, classes] and the mean loss."""
+    """Show a batch [samples, time, features].
+
+    Returns the carry after it, the summed outputs [samples, classes] and losses [samples].
+    """
     classes = carry.neurons.rate[-1].shape[-1]
     target = jax.nn.one_hot(labels, classes, dtype=inputs.dtype)
 
@@ -136,11 +141,11 @@ def present(step, carry: Learner, inputs, labels, beta: float):
         (inner, total, loss) = carry
         inner, output = step(inner, Stimulus(now, target, jnp.asarray(beta, inputs.dtype)))
         shown = output.rate[-1]
-        loss += jnp.mean(optax.losses.softmax_cross_entropy_with_integer_labels(shown, labels))
+        loss += optax.losses.softmax_cross_entropy_with_integer_labels(shown, labels)
         return (inner, total + shown, loss), None
 
-    start = (carry, jnp.zeros_like(target), jnp.zeros((), inputs.dtype))
-    (carry, total, loss), _ = jax.lax.scan(one, start, jnp.moveaxis(inputs, 0, 1))
+    start = (carry, jnp.zeros_like(target), jnp.zeros(len(labels), inputs.dtype))
+    (carry, total, loss), _ = jax.lax.scan(one, start, jnp.moveaxis(inputs, 1, 0))
     return carry, total, loss / inputs.shape[1]
 
 
@@ -153,32 +158,38 @@ def with_rows(neurons: GLEState, samples: int) -> GLEState:
 def test(recipe: Recipe, carry: Learner, data: Data):
     """The carry afterwards, the fraction of hits and the mean loss; no target, no plasticity."""
     step = recipe.network.step(None)
-    batches = len(data.labels) // recipe.test_batch
-    batch = carry.neurons.rate[-1].shape[0]
+    batch, samples = carry.neurons.rate[-1].shape[0], len(data.labels)
     look = Learner(with_rows(carry.neurons, recipe.test_batch), carry.theta)
 
-    def one(look, samples):
-        inputs, labels = recipe.unfold(data.inputs[samples]), data.labels[samples]
+    def one(look, rows):
+        inputs, labels = jax.vmap(recipe.read)(data.inputs[rows]), data.labels[rows]
         look, total, loss = present(step, look, inputs, labels, 0.0)
-        return look, (jnp.mean(jnp.argmax(total, axis=1) == labels), loss)
+        return look, (jnp.argmax(total, axis=1) == labels, loss)
 
-    order = jnp.arange(batches * recipe.test_batch).reshape(batches, -1)
-    look, (hits, losses) = jax.lax.scan(one, look, order)
+    batches = -(-samples // recipe.test_batch)
+    rows = jnp.arange(batches * recipe.test_batch)
+    look, (hits, losses) = jax.lax.scan(one, look, (rows % samples).reshape(batches, -1))
+    real = (rows < samples).reshape(batches, -1)
     carry = Learner(with_rows(look.neurons, batch), carry.theta, carry.memory)
-    return carry, jnp.mean(hits), jnp.mean(losses)
+    return carry, jnp.mean(hits, where=real), jnp.mean(losses, where=real)
 
 
 def one_epoch(recipe: Recipe, state: State, key, epoch, train: Data, held_out: Data) -> State:
     rate = recipe.learning_rate * state.plateau.scale
     step = recipe.network.step(optax.adam(rate))
+    order_key, sample_key = jax.random.split(jax.random.fold_in(key, epoch))
 
-    def one(carry, samples):
-        inputs = recipe.unfold(train.inputs[samples])
-        carry, _, loss = present(step, carry, inputs, train.labels[samples], 1.0)
-        return carry, loss
+    def one(carry, batch):
+        rows, key = batch
+        keys = jax.random.split(key, len(rows))
+        inputs = jax.vmap(recipe.augment)(keys, train.inputs[rows])
+        inputs, labels = jax.vmap(recipe.read)(inputs), train.labels[rows]
+        carry, _, loss = present(step, carry, inputs, labels, 1.0)
+        return carry, jnp.mean(loss)
 
-    order = recipe.order(jax.random.fold_in(key, epoch), train.labels)
-    carry, losses = jax.lax.scan(one, state.carry, order)
+    order = recipe.order(order_key, train.labels)
+    batches = order, jax.random.split(sample_key, len(order))
+    carry, losses = jax.lax.scan(one, state.carry, batches)
     carry, accuracy, loss = test(recipe, carry, held_out)
     plateau = state.plateau
     for _ in range(recipe.looks):
@@ -190,7 +201,7 @@ def one_epoch(recipe: Recipe, state: State, key, epoch, train: Data, held_out: D
 
 def train(
     recipe: Recipe,
-    train_set: Callable[[int], Data],
+    train_set: Data,
     test_set: Data,
     *,
     keys: Key[Array, " seeds"],
@@ -200,11 +211,10 @@ def train(
 ) -> tuple[Learner, History]:
     """Trains one network a key, all side by side, with a checkpoint every `SAVE_EVERY` epochs.
 
-    `train_set` gives the training data of an epoch. Returns carries and histories, [seeds, ...].
+    Returns carries and histories, [seeds, ...].
     """
-    first = train_set(0)
-    dtype = str(first.inputs.dtype)
-    batch = jax.eval_shape(recipe.order, keys[0], first.labels).shape[1]
+    dtype = str(train_set.inputs.dtype)
+    batch = jax.eval_shape(recipe.order, keys[0], train_set.labels).shape[1]
 
     def begin(key):
         layers = recipe.network.initial_layers(jax.random.fold_in(key, epochs), dtype)
@@ -228,14 +238,15 @@ def train(
     start, arrays = job.restore(arrays) or (0, arrays)
     with job.progress(epochs - start, description) as bar:
         for epoch in range(start, epochs):
-            arrays = advance(arrays, epoch, train_set(epoch), test_set)
-            row = jax.tree.map(lambda curve: np.asarray(curve)[:, epoch], arrays.history)
-            if not np.all(np.isfinite(row.training_loss)):
-                seed = int(np.argmin(np.isfinite(row.training_loss)))
+            arrays = advance(arrays, epoch, train_set, test_set)
+            losses = np.asarray(arrays.history.training_loss)[:, epoch]
+            if not np.all(np.isfinite(losses)):
+                seed = int(np.argmin(np.isfinite(losses)))
                 raise FloatingPointError(
-                    f"the loss of seed {seed} is {row.training_loss[seed]} in epoch {epoch + 1}"
+                    f"the loss of seed {seed} is {losses[seed]} in epoch {epoch + 1}"
                 )
-            bar.advance(loss=float(row.loss.mean()), accuracy=float(row.accuracy.mean()))
+            accuracy = np.asarray(arrays.history.accuracy)[:, epoch]
+            bar.advance(loss=float(losses.mean()), accuracy=float(accuracy.mean()))
             if (epoch + 1) % SAVE_EVERY == 0 and epoch + 1 < epochs:
                 job.save(epoch + 1, arrays)
     states = eqx.combine(arrays, static)

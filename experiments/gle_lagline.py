@@ -11,36 +11,33 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from plasticjax.energy import (
-    BatchEnergy,
-    Learner,
-    MismatchEnergy,
-    Stimulus,
-    feed_forward,
-    gle_at_rest,
-    gle_step,
-    learner,
-    rate_cost,
-    softplus,
-)
-
 from ._contract import Claim, Job
+from ._lag_line import (
+    PHASE,
+    TEACHER,
+    UNIT,
+    Pair,
+    Record,
+    Run,
+    follow,
+    online,
+    square_wave,
+    start,
+    through_time,
+)
 
 SOURCE = "Ellenberger et al. 2025, Fig. 5"
 REPEATED = "independent re-implementation of Ellenberger et al. 2025, Fig. 5"
-NAMES = (r"$\tau_0$", r"$\tau_1$", "$w_0$", "$w_1$")
-TEACHER = (1.0, 2.0, 1.0, 2.0)  # membrane time constants, weights
-PHASE = 2.0  # time units that the square wave stays up or down
-UNIT = 100  # steps of a time unit; one record a time unit
+NAMES = (r"$\tau_{\mathrm{m},0}$", r"$\tau_{\mathrm{m},1}$", "$w_0$", "$w_1$")
 WARM_UP = 50  # time units without learning
-CHUNK = 100  # time units between checkpoints, a multiple of all windows
+PERIOD = 2 * PHASE  # time units
+CHUNK = 100  # time units between checkpoints, a multiple of the period and of all windows
 SHOWN = 8  # time units of the traces that are drawn
 
 
@@ -88,140 +85,32 @@ class Result(NamedTuple):
     windows: Int[np.ndarray, " windows"]
 
 
-class Pair(NamedTuple):
-    """Teacher and student, and the step they are at."""
-
-    teacher: Learner
-    student: Learner
-    shifts: Int[Array, " batch"]  # steps
-    step: Int[Array, ""]
-
-
-class Record(NamedTuple):
-    parameters: Float[Array, " 4"]
-    loss: Float[Array, ""]
-
-
-DT = 1 / UNIT
-ENERGY = BatchEnergy(MismatchEnergy(softplus, feed_forward, rate_cost))
-
-
-def square_wave(config: Config) -> Float[np.ndarray, " period"]:
-    """One period, smoothed as a periodic signal by a Gaussian."""
-    half = round(PHASE * UNIT)
-    steps = np.arange(2 * half)
-    distance = np.minimum(steps, 2 * half - steps)
-    kernel = np.exp(-0.5 * (distance / config.smoothing) ** 2)
-    spectrum = np.fft.rfft(np.where(steps < half, 1.0, -1.0)) * np.fft.rfft(kernel / kernel.sum())
-    return np.fft.irfft(spectrum, 2 * half)
-
-
-def chain(values: Float[Array, " 4"]):
-    """Weights without biases and membrane time constants, as learned together."""
-    weights = tuple(
-        eqx.tree_at(lambda layer: layer.weight, _UNWEIGHTED, values[k].reshape(1, 1))
-        for k in (2, 3)
-    )
-    return weights, (values[0], values[1])
-
-
-_UNWEIGHTED = eqx.nn.Linear(1, 1, use_bias=False, key=jax.random.key(0))
-
-
-def parameters(theta) -> Float[Array, " 4"]:
-    layers, tau_m = theta
-    return jnp.stack([*tau_m, *(layer.weight[0, 0] for layer in layers)])
-
-
-def start(key, config: Config, optimiser) -> Pair:
-    value_key, shift_key = jax.random.split(key)
-    values = jax.random.uniform(value_key, (4,), config.dtype)
-    values = values.at[:2].max(config.tau_min)
-    rest = gle_at_rest((jnp.zeros((config.batch, 1), config.dtype),) * 2)
-    shifts = jax.random.randint(shift_key, (config.batch,), 0, round(PHASE * UNIT))
-    teacher = learner(rest, chain(jnp.asarray(TEACHER, config.dtype)))
-    return Pair(teacher, learner(rest, chain(values), optimiser), shifts, jnp.asarray(0))
-
-
-def follow(config: Config, optimiser, prospective_errors: bool):
-    """One step of teacher and student; the student is nudged towards the teacher's output."""
-    wave = jnp.asarray(square_wave(config), config.dtype)
-    make = partial(gle_step, ENERGY, tau_m=None, tau_r=config.tau_r, dt=DT, tau_min=config.tau_min)
-    lead = make()
-    learn = make(optimiser=optimiser, prospective_errors=prospective_errors)
-
-    def step(pair: Pair, _):
-        x = wave[(pair.step + pair.shifts) % wave.size][:, None]
-        off = jnp.zeros((), config.dtype)
-        teacher, shown = lead(pair.teacher, Stimulus(x, x, off))
-        target = shown.rate[-1]
-        beta = jnp.asarray(config.beta, config.dtype)
-        student, own = learn(pair.student, Stimulus(x, target, beta))
-        return Pair(teacher, student, pair.shifts, pair.step + 1), (target, own)
-
-    return step
-
-
-def squared(target, own) -> Float[Array, ""]:
-    return jnp.mean((target - own.rate[-1]) ** 2)
-
-
-def online(config: Config, prospective_errors: bool):
-    """Learning in every step: the pair after `units`, and a record of each."""
-    step = follow(config, optax.adam(config.learning_rate), prospective_errors)
-
-    def unit(pair: Pair, _):
-        pair, losses = jax.lax.scan(_only_loss(step), pair, length=UNIT)
-        return pair, Record(parameters(pair.student.theta), losses.mean())
-
-    return lambda pair, units: jax.lax.scan(unit, pair, length=units)
-
-
-def through_time(config: Config, window: int):
-    """Learning by backpropagation through windows; the errors of the neurons are switched off."""
-    optimiser = optax.adam(config.learning_rate * window * UNIT)
-    step = follow(replace_beta(config, 0.0), None, True)
-
-    def loss(theta, pair: Pair):
-        pair = eqx.tree_at(lambda pair: pair.student.theta, pair, theta)
-        pair, losses = jax.lax.scan(_only_loss(step), pair, length=window * UNIT)
-        return losses.mean(), (pair, losses)
-
-    def one(pair: Pair, _):
-        theta = pair.student.theta
-        gradient, (pair, losses) = eqx.filter_grad(loss, has_aux=True)(theta, pair)
-        trained = eqx.filter(theta, eqx.is_inexact_array)
-        updates, memory = optimiser.update(gradient, pair.student.memory, trained)
-        layers, tau_m = eqx.apply_updates(theta, updates)
-        theta = layers, jax.tree.map(lambda tau: jnp.maximum(tau, config.tau_min), tau_m)
-        pair = pair._replace(student=Learner(pair.student.neurons, theta, memory))
-        records = jnp.broadcast_to(parameters(theta), (window, 4))
-        return pair, Record(records, losses.reshape(window, UNIT).mean(axis=1))
-
-    def run_units(pair: Pair, units: int):
-        pair, records = jax.lax.scan(one, pair, length=units // window)
-        return pair, jax.tree.map(lambda leaf: leaf.reshape(units, *leaf.shape[2:]), records)
-
-    return run_units
-
-
-def replace_beta(config: Config, beta: float) -> Config:
-    return Config(**{**vars(config), "beta": beta})
-
-
-def _only_loss(step):
-    def reduced(pair, _):
-        pair, shown = step(pair, None)
-        return pair, squared(*shown)
-
-    return reduced
+def algorithms(config: Config) -> list[Run]:
+    wave = jnp.asarray(square_wave(config.smoothing), config.dtype)
+    rate, bound = config.learning_rate, config.tau_min
+    step = partial(follow, wave, tau_r=config.tau_r, tau_min=bound)
+    learn = partial(step, beta=config.beta, optimiser=optax.adam(rate))
+    return [
+        online(learn(prospective_errors=True)),
+        online(learn(prospective_errors=False)),
+        *(
+            through_time(step(beta=0.0), optax.adam(rate * window * UNIT), window, bound)
+            for window in config.windows
+        ),
+    ]
 
 
 def look(config: Config, pair: Pair, units: int) -> tuple[Pair, Traces]:
     """Teacher and student without learning."""
-    pair, (target, own) = jax.lax.scan(follow(config, None, True), pair, length=units * UNIT)
-    errors = jnp.concatenate([error[:, 0] for error in own.error], axis=1)
-    return pair, Traces(target[:, 0, 0], own.rate[-1][:, 0, 0], errors)
+    wave = jnp.asarray(square_wave(config.smoothing), config.dtype)
+    step = follow(wave, beta=config.beta, tau_r=config.tau_r, tau_min=config.tau_min)
+
+    def one(pair, _):
+        pair, target, own = step(pair)
+        errors = jnp.stack([error[0, 0] for error in own.error])
+        return pair, Traces(target[0, 0], own.rate[-1][0, 0], errors)
+
+    return jax.lax.scan(one, pair, length=units * UNIT)
 
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
@@ -229,24 +118,19 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         raise ValueError(f"duration is {config.duration}; a multiple of {CHUNK} is required")
     if any(CHUNK % window for window in config.windows):
         raise ValueError(f"windows are {config.windows}; divisors of {CHUNK} are required")
-    algorithms = (
-        online(config, prospective_errors=True),
-        online(config, prospective_errors=False),
-        *(through_time(config, window) for window in config.windows),
-    )
+    runs = algorithms(config)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
-    seeds = jax.vmap(lambda key: start(key, config, optax.adam(config.learning_rate)))(keys)
+    begin = partial(start, batch=config.batch, tau_min=config.tau_min, dtype=config.dtype)
+    seeds = jax.vmap(begin)(keys)
     seeds, before = jax.jit(jax.vmap(lambda pair: look(config, pair, WARM_UP)))(seeds)
-    count = len(algorithms)
+    count = len(runs)
     empty = Record(
         jnp.full((config.seeds, count, config.duration, 4), jnp.nan, config.dtype),
         jnp.full((config.seeds, count, config.duration), jnp.nan, config.dtype),
     )
-    advance = [jax.jit(jax.vmap(lambda pair, a=a: a(pair, CHUNK))) for a in algorithms]
-    done, (pairs, history) = job.restore(((seeds,) * count, empty)) or (
-        0,
-        ((seeds,) * count, empty),
-    )
+    advance = [jax.jit(jax.vmap(lambda pair, run=run: run(pair, CHUNK))) for run in runs]
+    fresh = ((seeds,) * count, empty)
+    done, (pairs, history) = job.restore(fresh) or (0, fresh)
     chunks = config.duration // CHUNK
     with job.progress(chunks - done, "lag line") as bar:
         for chunk in range(done, chunks):
@@ -255,7 +139,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
             )
             at = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
             new = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *records)
-            history = jax.tree.map(lambda old, new: old.at[:, :, at].set(new), history, new)
+            history = Record(
+                history.parameters.at[:, :, at].set(new.parameters),
+                history.loss.at[:, :, at].set(new.loss),
+            )
             losses = np.asarray(new.loss[:, :, -1])
             if not np.all(np.isfinite(losses)):
                 raise FloatingPointError(f"the loss is {losses} at chunk {chunk + 1}")
@@ -286,7 +173,8 @@ def figure(result: Result):
         ax.set(xscale="log", xlabel="time", ylabel=NAMES[k])
     loss, key = grid[2]
     for a, name in enumerate(names):
-        (line, *_) = loss.plot(times, result.loss[:, a].T, color=class_color(a), linewidth=0.6)
+        periods = result.loss[:, a].reshape(len(result.loss), -1, PERIOD).mean(axis=-1)
+        (line, *_) = loss.plot(times[::PERIOD], periods.T, color=class_color(a), linewidth=0.8)
         key.plot([], [], color=line.get_color(), label=name)
     key.plot([], [], color="black", linestyle="--", label="teacher")
     key.legend(loc="center", fontsize=8, frameon=False)
@@ -303,16 +191,20 @@ def figure(result: Result):
         for neuron in (1, 0):
             style = {"color": "0.6" if neuron else class_color(0), "linewidth": 0.9}
             errors.plot(at, traces.error[0, :, neuron], label=f"neuron {neuron}", **style)
+        errors.axhline(0, color="0.8", linewidth=0.5, zorder=0)
         errors.set(ylabel="prospective error", xlabel="time")
-        errors.legend(fontsize=7, frameon=False, loc="upper right")
+    grid[4, 1].legend(fontsize=7, frameon=False)
     for row in (3, 4):
         low = min(ax.get_ylim()[0] for ax in grid[row])
+        low -= 0.1 * abs(low)
         high = max(ax.get_ylim()[1] for ax in grid[row])
         for ax in grid[row]:
             ax.set_ylim(low, high)
     for ax in fig.axes:
         ax.tick_params(labelsize=7)
         ax.title.set_fontsize(8)
+        ax.xaxis.label.set_fontsize(8)
+        ax.yaxis.label.set_fontsize(8)
     return fig
 
 

@@ -107,7 +107,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
     _, history = train(
         recipe(config),
-        lambda epoch: train_set,
+        train_set,
         test_set,
         keys=keys,
         epochs=config.epochs,
