@@ -34,6 +34,7 @@ from ._latent_equilibrium_step import LatentEquilibriumOutput as LatentEquilibri
 from ._latent_equilibrium_step import LatentEquilibriumState as LatentEquilibriumState
 from ._latent_equilibrium_step import at_rest as at_rest
 from ._latent_equilibrium_step import latent_equilibrium_step as latent_equilibrium_step
+from ._latent_equilibrium_step import settled as settled
 from ._latent_equilibrium_sweep import latent_equilibrium_sweep as latent_equilibrium_sweep
 from ._learner import Learner as Learner
 from ._learner import learner as learner
@@ -107,6 +108,7 @@ __all__ = [
     "LatentEquilibriumState",
     "LatentEquilibriumOutput",
     "at_rest",
+    "settled",
     "gle_step",
     "GLEState",
     "GLEOutput",

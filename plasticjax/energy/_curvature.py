@@ -83,8 +83,9 @@ class DenseCurvature(AbstractCurvatureSolver):
 class LayeredCurvature(AbstractCurvatureSolver):
     """Exploits layers: conjugate gradients behind two triangular sweeps, without a dense Hessian.
 
-    For a layered mismatch energy `H = J^T J + O(beta)`, where `J` is unit lower triangular in the
-    layers. `J^T J` is inverted by one sweep down and one sweep up; conjugate gradients add the rest.
+    For a layered mismatch energy `H = J^T J + O(beta)`, where `J` is unit lower triangular in
+    the layers. `J^T J` is inverted by one sweep down and one sweep up; conjugate gradients add the
+    rest.
     The number of iterations does not grow with the number of neurons.
 
     Attributes:

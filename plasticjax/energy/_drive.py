@@ -92,7 +92,7 @@ class FunctionDrive(AbstractDrive):
         return self.function(t)
 
 
-def drive_and_rate(drive: AbstractDrive, t: Float[Array, ""] | float) -> tuple[PyTree, PyTree]:
+def drive_and_rate(drive: Any, t: Float[Array, ""] | float) -> tuple[PyTree, PyTree]:
     """A drive and its time derivative.
 
     Args:

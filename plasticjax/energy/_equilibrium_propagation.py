@@ -15,8 +15,8 @@ class EquilibriumPropagationEnergy(eqx.Module):
     """`1/2 |s|^2 - 1/2 sum_{i != j} W_ij r_i r_j - r^T (W_in x + b) + cost` with `r = rate(s)`.
 
     Scellier and Bengio 2017, eq. 3, with inputs clamped. Only the symmetric part of the recurrent
-    weights without its diagonal counts. The free equilibrium does not vanish, so gradients come from
-    `contrastive_gradient`.
+    weights without its diagonal counts. The energy of the free equilibrium does not vanish, so
+    gradients come from `contrastive_gradient`.
 
     Attributes:
         activation: transfer function of the units.

@@ -91,8 +91,8 @@ class HopfieldEnergy(eqx.Module):
 class ModernHopfieldEnergy(eqx.Module):
     """`1/2 |s|^2 - log(sum_m exp(k X_m . s)) / k`, a memory of patterns `X_m`.
 
-    Ramsauer et al. 2020, eq. 2 without its constants. One Euler step of length `tau` of its gradient
-    flow is softmax attention, `s <- X^T softmax(k X s)`.
+    Ramsauer et al. 2020, eq. 2 without its constants. One Euler step of length `tau` of its
+    gradient flow is softmax attention, `s <- X^T softmax(k X s)`.
 
     Attributes:
         inverse_temperature: sharpness `k` of the retrieval, positive (dimensionless).

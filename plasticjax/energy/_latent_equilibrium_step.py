@@ -64,6 +64,20 @@ def at_rest(s: State) -> LatentEquilibriumState:
     return LatentEquilibriumState(s, s, zeros, zeros, zeros)
 
 
+def settled(energy: AbstractMismatchEnergy, s: State) -> LatentEquilibriumState:
+    """Neurons that have been at given voltages for long, and have sent their rates.
+
+    Args:
+        energy: a mismatch energy.
+        s: membrane potentials and prospective voltages, such as `forward_pass` (dimensionless).
+
+    Returns:
+        The state of the neurons, without errors.
+    """
+    zeros = jax.tree.map(jnp.zeros_like, s)
+    return LatentEquilibriumState(s, s, energy.rates(s), energy.slopes(s), zeros)
+
+
 def latent_equilibrium_step(
     energy: AbstractMismatchEnergy,
     *,
@@ -108,6 +122,7 @@ def latent_equilibrium_step(
             mismatch energy.
     """
     _check(energy, tau_m, dt, errors_from, rate_noise)
+    _check_filters(dt, synaptic_tau=synaptic_tau, error_tau=error_tau)
     tau_r = tau_m if tau_r is None else tau_r
 
     def step(carry: Learner, inputs: Any) -> tuple[Learner, LatentEquilibriumOutput]:
@@ -139,9 +154,7 @@ def latent_equilibrium_step(
         )
         received = jax.tree.map(lambda slope, q: slope * q, old.slope, down)
         if error_tau is not None:
-            received = jax.tree.map(
-                lambda e, q: e + (q - e) * (dt / error_tau), old.error, received
-            )
+            received = _low_pass(old.error, received, dt / error_tau)
         error = jax.tree.map(
             lambda q, slope, rate_pull, voltage_pull: q - (slope * rate_pull + voltage_pull),
             received,
@@ -154,9 +167,7 @@ def latent_equilibrium_step(
         if key is not None:
             rate = _noisy(rate, rate_noise, key)
         if synaptic_tau is not None:
-            rate = jax.tree.map(
-                lambda old, new: old + (new - old) * (dt / synaptic_tau), old.rate, rate
-            )
+            rate = _low_pass(old.rate, rate, dt / synaptic_tau)
 
         theta, memory = learn(carry, optimiser, pull(error)[1], energy.samples(old.membrane))
         slope = energy.slopes(prospective)
@@ -165,6 +176,10 @@ def latent_equilibrium_step(
         return Learner(neurons, theta, memory), output
 
     return step
+
+
+def _low_pass(old: State, new: State, weight: float) -> State:
+    return jax.tree.map(lambda old, new: old + (new - old) * weight, old, new)
 
 
 def _noisy(rates: State, width: float, key: Key[Array, ""]) -> State:
@@ -194,3 +209,9 @@ def _check(energy, tau_m, dt, errors_from, rate_noise) -> None:
         raise ValueError(f"errors_from must be 'membrane' or 'prospective', got {errors_from!r}")
     if isinstance(rate_noise, float | int) and rate_noise < 0:
         raise ValueError(f"rate_noise must not be negative, got {rate_noise}")
+
+
+def _check_filters(dt, **taus: float | None) -> None:
+    for name, tau in taus.items():
+        if isinstance(tau, float | int) and isinstance(dt, float | int) and tau < dt:
+            raise ValueError(f"{name} must be at least dt={dt}, got {tau}")

@@ -25,12 +25,13 @@ def latent_equilibrium_sweep(
     """One step of latent equilibrium in which rates and errors cross all layers.
 
     Rates sweep up from the fresh input, each layer offset by its old error current; errors sweep
-    down from the fresh outputs. The published recursion, `latent_equilibrium_step`, moves both by one
-    layer a step and needs one step a layer for the same; both have the same equilibria.
+    down from the fresh outputs. The published recursion, `latent_equilibrium_step`, moves both by
+    one layer a step and needs one step a layer for the same; both have the same equilibria.
 
     Args:
         energy: a mismatch energy on `feed_forward`; a `BatchEnergy` averages the plasticity.
-        tau_m: membrane and prospective time constant, a number or a pytree prefix of the state (ms).
+        tau_m: membrane and prospective time constant, a number or a pytree prefix of the state
+            (ms).
         dt: time step (ms).
         optimiser: what becomes of the local gradients, such as `local_rates`; None freezes the
             parameters.

@@ -63,7 +63,8 @@ def least_action_step(
     Args:
         energy: `(u, theta, x) -> scalar`; a `BatchEnergy` solves each sample by itself and
             averages the plasticity over its samples.
-        tau: membrane and look-ahead time constant, a number or a pytree prefix of the voltages (ms).
+        tau: membrane and look-ahead time constant, a number or a pytree prefix of the voltages
+            (ms).
         dt: time step (ms).
         solver: as in `prospective`.
         optimiser: what becomes of the local gradients in one step, such as

@@ -115,7 +115,8 @@ class MismatchEnergy(AbstractMismatchEnergy):
     """The energy of one sample (Haider et al. 2021, eq. 4; Senn et al. 2024, eq. 1).
 
     Attributes:
-        activation: one `Activation` for all neurons, or a pytree prefix of them, such as one a layer.
+        activation: one `Activation` for all neurons, or a pytree prefix of them, such as one a
+            layer.
         network: `(rates, theta, x) -> currents`, such as `feed_forward` or `recurrent`.
         cost: `(s, rates, x) -> scalar`, such as `rate_cost`; it contains the nudging strength.
     """

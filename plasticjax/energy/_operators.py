@@ -106,7 +106,8 @@ def scalar(energy: Energy) -> Energy:
             raise ValueError(
                 "energy must return a floating-point scalar for one sample, got shapes "
                 f"{[jnp.shape(leaf) for leaf in leaves]} of "
-                f"{[str(jnp.result_type(leaf)) for leaf in leaves]}; sum it over its neurons, and leave samples to jax.vmap or BatchEnergy"
+                f"{[str(jnp.result_type(leaf)) for leaf in leaves]}; sum it over its neurons, and "
+                "leave samples to jax.vmap or BatchEnergy"
             )
         return value
 

@@ -31,7 +31,7 @@ class PredictiveCodingEnergy(eqx.Module):
     precision: PyTree[Float[Array, "..."] | float] = 1.0
 
     def __call__(
-        self, s: tuple[Float[Array, " hidden"], ...], theta: Layers, x: Any
+        self, s: tuple[Float[Array, "..."], ...], theta: Layers, x: Any
     ) -> Float[Array, ""]:
         """The energy.
 
@@ -51,8 +51,8 @@ class PredictiveCodingEnergy(eqx.Module):
         return jnp.asarray(sum(0.5 * jnp.sum(e * _weigh(p, e)) for p, e in weighted))
 
     def errors(
-        self, s: tuple[Float[Array, " hidden"], ...], theta: Layers, x: Any
-    ) -> tuple[Float[Array, " neurons"], ...]:
+        self, s: tuple[Float[Array, "..."], ...], theta: Layers, x: Any
+    ) -> tuple[Float[Array, "..."], ...]:
         """Prediction errors `s_l - mu_l` of every layer, the output included.
 
         Args:
@@ -77,7 +77,7 @@ class PredictiveCodingEnergy(eqx.Module):
             for node, layer, rate in zip((*s, x.target), theta, below, strict=True)
         )
 
-    def predictions(self, theta: Layers, x: Any) -> tuple[Float[Array, " hidden"], ...]:
+    def predictions(self, theta: Layers, x: Any) -> tuple[Float[Array, "..."], ...]:
         """The forward pass: hidden voltages without prediction errors.
 
         Args:

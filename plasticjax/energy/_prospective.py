@@ -47,20 +47,28 @@ def prospective(
         and conjugate gradients, not positive definite.
     """
     velocity = look_ahead(energy, tau, solver, damping)
+    if plasticity is None:
+        return _field(velocity)
+    if isinstance(energy, ForceField):
+        raise ValueError("plasticity needs an energy, got a ForceField, which has no param_rule")
+    rule = param_rule(energy)
 
+    def field(t: Any, y: tuple[PyTree, PyTree], drive: Any) -> tuple[PyTree, PyTree]:
+        s, theta = y
+        x, x_rate = drive_and_rate(drive, t)
+        theta_rate = plasticity(rule(s, theta, x))
+        return velocity(s, theta, x, theta_rate, x_rate), _filled(theta_rate, theta)
+
+    return field
+
+
+def _field(velocity: Callable[..., PyTree]) -> Callable[[Any, PyTree, Any], PyTree]:
     def field(t: Any, s: PyTree, args: tuple[PyTree, Any]) -> PyTree:
         theta, drive = args
         x, x_rate = drive_and_rate(drive, t)
         return velocity(s, theta, x, None, x_rate)
 
-    def plastic_field(t: Any, y: tuple[PyTree, PyTree], drive: Any) -> tuple[PyTree, PyTree]:
-        assert plasticity is not None
-        s, theta = y
-        x, x_rate = drive_and_rate(drive, t)
-        theta_rate = plasticity(param_rule(energy)(s, theta, x))
-        return velocity(s, theta, x, theta_rate, x_rate), fill(theta_rate, theta)
-
-    return field if plasticity is None else plastic_field
+    return field
 
 
 def look_ahead(
@@ -75,27 +83,16 @@ def look_ahead(
     curvature = _curvature_solver(solver, symmetric)
 
     def velocity(s, theta, x, theta_rate, x_rate):
-        def at_fixed_state(theta, x):
-            return pull(s, theta, x)
-
-        drifting, still = eqx.partition(theta, eqx.is_inexact_array)
-        if theta_rate is None:
-            theta_rate = jax.tree.map(lambda leaf: None, drifting)
-            moving = jax.tree.map(lambda leaf: None, drifting)
-            still = theta
-        else:
-            moving = drifting
+        moves = eqx.is_inexact_array if theta_rate is not None else (lambda _: False)
+        moving, still = eqx.partition(theta, moves)
         x_moving, x_still = eqx.partition(x, eqx.is_inexact_array)
         x_rate = jax.tree.map(
-            lambda leaf, rate: None if leaf is None else rate,
-            x_moving,
-            x_rate,
-            is_leaf=lambda leaf: leaf is None,
+            lambda leaf, rate: rate if eqx.is_inexact_array(leaf) else None, x, x_rate
         )
         f, f_t = jax.jvp(
-            lambda theta, x: at_fixed_state(eqx.combine(theta, still), eqx.combine(x, x_still)),
+            lambda theta, x: pull(s, eqx.combine(theta, still), eqx.combine(x, x_still)),
             (moving, x_moving),
-            (theta_rate, x_rate),
+            (moving if theta_rate is None else theta_rate, x_rate),
         )
         pace = spread(tau, s, "tau")
         target = jax.tree.map(lambda f, f_t, each: -f / each - f_t, f, f_t, pace)
@@ -104,7 +101,7 @@ def look_ahead(
     return velocity
 
 
-def fill(rates: PyTree, theta: PyTree) -> PyTree:
+def _filled(rates: PyTree, theta: PyTree) -> PyTree:
     """Rates of change with zeros where a parameter does not move."""
     return jax.tree.map(
         lambda rate, leaf: jnp.zeros_like(leaf) if rate is None else rate,

@@ -1,11 +1,14 @@
 """Layers of the networks that energies animate: dense, and convolutional with pooling."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+
+Layer = TypeVar("Layer")
 
 
 class PooledConvolution(eqx.Module):
@@ -163,11 +166,11 @@ def convolutional_layers(
     return tuple(layers)
 
 
-def redrawn(layer: eqx.Module, width: float, key: Key[Array, ""]) -> eqx.Module:
+def redrawn(layer: Layer, width: float, key: Key[Array, ""]) -> Layer:
     """A layer with all its parameters drawn from a normal distribution of zero mean.
 
     Args:
-        layer: any module.
+        layer: any pytree of modules.
         width: standard deviation (dimensionless).
         key: random key.
 
