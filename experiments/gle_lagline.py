@@ -68,9 +68,9 @@ class Config:
 class Traces(NamedTuple):
     """Of the first copy of the input; neuron 0 and neuron 1."""
 
-    target: Float[np.ndarray, "seeds time"]
-    output: Float[np.ndarray, "seeds time"]
-    error: Float[np.ndarray, "seeds time 2"]
+    target: Float[Array, "seeds time"]
+    output: Float[Array, "seeds time"]
+    error: Float[Array, "seeds time 2"]
 
 
 class Result(NamedTuple):
@@ -151,7 +151,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
                 job.save(chunk + 1, (pairs, history))
     _, after = jax.jit(jax.vmap(lambda pair: look(config, pair, SHOWN)))(pairs[0])
     before = jax.tree.map(lambda trace: trace[:, -SHOWN * UNIT :], before)
-    result = Result(*history, before, after, np.asarray(config.windows))
+    loss, values = np.asarray(history.loss), np.asarray(history.parameters)
+    result = Result(values, loss, before, after, np.asarray(config.windows))
     return jax.tree.map(np.asarray, result)
 
 

@@ -157,10 +157,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     first = [int(np.argmax(labels == label)) for label in range(CLASSES)]
     examples = jax.vmap(speech_features)(validation.inputs[jnp.asarray(first)])
     return Result(
-        100 * history.accuracy,
-        history.loss,
-        history.training_loss,
-        history.learning_rate,
+        100 * np.asarray(history.accuracy),
+        np.asarray(history.loss),
+        np.asarray(history.training_loss),
+        np.asarray(history.learning_rate),
         np.asarray(examples),
         config.data == "synthetic tones",
     )
@@ -173,13 +173,13 @@ def figure(result: Result):
     from plasticjax.plotting import learning_curve
 
     fig = Figure(figsize=(7.2, 4.8), layout="constrained")
-    rows = fig.subfigures(2, 1, height_ratios=(1, 2))
-    rows[0].suptitle("synthetic tones" if result.synthetic else "speech commands", fontsize=8)
-    for label, ax in enumerate(rows[0].subplots(2, 6).flat):
+    (top,), (bottom,) = fig.subfigures(2, 1, squeeze=False, height_ratios=(1, 2))
+    top.suptitle("synthetic tones" if result.synthetic else "speech commands", fontsize=8)
+    for label, ax in enumerate(top.subplots(2, 6).flat):
         ax.imshow(result.examples[label].T, origin="lower", aspect="auto", vmin=-2, vmax=2)
         ax.set_title(str(label), fontsize=7, pad=2)
         ax.set_axis_off()
-    accuracy, loss = rows[1].subplots(1, 2)
+    accuracy, loss = bottom.subplots(1, 2)
     epochs = np.arange(1, result.accuracy.shape[1] + 1)
     learning_curve(
         epochs, result.accuracy, label="here", value_label="validation accuracy (%)", ax=accuracy

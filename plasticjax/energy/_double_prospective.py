@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import optimistix as optx
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from ._equilibrium import equilibrium
@@ -22,7 +23,8 @@ class DoubleProspectiveSignals(eqx.Module):
     """What neurons and their error neurons signal at one instant.
 
     Attributes:
-        soma: prospective voltages `u + tau_m du/dt` (dimensionless).
+        soma: prospective voltages `u + tau_m du/dt`, leaves [neurons] as all of these
+            (dimensionless).
         sent: prospective voltages `c = u + tau_r du/dt`, which the rates follow (dimensionless).
         rate: rates sent (dimensionless).
         pull: what the error neurons receive, `-dE/dc` (dimensionless).
@@ -165,5 +167,5 @@ def _check(energy, tau_m, tau_r) -> None:
         )
     for name, times in (("tau_m", tau_m), ("tau_r", tau_r)):
         for tau in jax.tree.leaves(times):
-            if not isinstance(tau, jax.core.Tracer) and not np.min(tau) > 0:
+            if not isinstance(tau, Tracer) and not np.min(tau) > 0:
                 raise ValueError(f"{name} must be positive times in ms, got {np.min(tau)}")

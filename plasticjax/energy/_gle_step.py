@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from ._learner import Learner, learn
@@ -21,7 +22,8 @@ class GLEState(eqx.Module):
     """Neurons of generalised latent equilibrium, and their error neurons, between two steps.
 
     Attributes:
-        membrane: membrane potentials `u` (dimensionless).
+        membrane: membrane potentials `u`, leaves [neurons] or [samples, neurons], as all of
+            these (dimensionless).
         error_membrane: membrane potentials `v` of the error neurons (dimensionless).
         prospective: prospective voltages `u + tau_r du/dt` of the last step (dimensionless).
         rate: rates sent in the last step (dimensionless).
@@ -42,7 +44,8 @@ class GLEOutput(eqx.Module):
     """What one step of generalised latent equilibrium shows.
 
     Attributes:
-        rate: rates before the step, which the published simulations read out (dimensionless).
+        rate: rates before the step, which the published simulations read out; leaves [neurons] or
+            [samples, neurons], as all of these (dimensionless).
         error: prospective errors `v + tau_m dv/dt` of the step (dimensionless).
         velocity: `du/dt` of the step (per ms).
         neurons: the neurons after the step.
@@ -60,8 +63,8 @@ def gle_at_rest(s: State) -> GLEState:
     Their slopes start at zero too, so that no error passes in the first step.
 
     Args:
-        s: membrane potentials, any pytree (dimensionless); zeros give the initial state of the
-            published simulations.
+        s: membrane potentials, a pytree of [neurons] or [samples, neurons] (dimensionless); zeros
+            give the initial state of the published simulations.
 
     Returns:
         The state of the neurons.
@@ -88,7 +91,8 @@ def gle_step(
     `tau_r dv/dt = d - v` and `e = v + tau_m dv/dt`, with `d = rate' J^T e - dC/ds` of the step
     before; `tau_m du/dt = I(r) - u + gamma e` and `r = rate(u + tau_r du/dt)`. Parameters change
     along `J_theta^T e`, time constants along `-e du/dt`. Rates and errors both move by one layer
-    a step.
+    a step. As `dt` vanishes the recursion approaches `double_prospective`, if the loop through
+    errors and rates, whose gain grows with `gamma` and `tau_m / tau_r`, is weaker than one.
 
     Args:
         energy: a mismatch energy; a `BatchEnergy` averages the plasticity over its samples.
@@ -207,7 +211,7 @@ def _check(energy, tau_m, tau_r, dt, tau_min) -> None:
         raise ValueError(f"dt must be a positive time in ms, got {dt}")
     for name, times in (("tau_m", tau_m), ("tau_r", tau_r), ("tau_min", tau_min)):
         for tau in jax.tree.leaves(times):
-            if any(isinstance(value, jax.core.Tracer) for value in (tau, dt)):
+            if any(isinstance(value, Tracer) for value in (tau, dt)):
                 continue
             if not np.min(tau) >= dt:
                 raise ValueError(

@@ -70,9 +70,7 @@ def test_the_reference_trajectory(x64):
     step = gle_step(
         NET, tau_m=tau_m, tau_r=tau_r, dt=meta["dt"], gamma=meta["gamma"], optimiser=GRADIENTS
     )
-    x = Stimulus(
-        jnp.asarray(data["X"]), jnp.asarray(data["tgt_mse"]), jnp.full(80, meta["beta"])
-    )
+    x = Stimulus(jnp.asarray(data["X"]), jnp.asarray(data["tgt_mse"]), jnp.full(80, meta["beta"]))
     end, (output, carry) = jax.lax.scan(watched(step), learner(rest(2), theta, GRADIENTS), x)
     near = partial(np.testing.assert_allclose, rtol=0, atol=1e-12)
     near(output.rate[-1], data[case + "r_out"])
