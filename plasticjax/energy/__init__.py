@@ -12,6 +12,9 @@ from ._contrastive import contrastive_gradient as contrastive_gradient
 from ._curvature import AbstractCurvatureSolver as AbstractCurvatureSolver
 from ._curvature import DenseCurvature as DenseCurvature
 from ._curvature import LayeredCurvature as LayeredCurvature
+from ._double_prospective import DoubleProspectiveSignals as DoubleProspectiveSignals
+from ._double_prospective import double_prospective as double_prospective
+from ._double_prospective import double_prospective_signals as double_prospective_signals
 from ._drive import AbstractDrive as AbstractDrive
 from ._drive import ConstantDrive as ConstantDrive
 from ._drive import FunctionDrive as FunctionDrive
@@ -19,6 +22,10 @@ from ._drive import Stimulus as Stimulus
 from ._equilibrium import equilibrium as equilibrium
 from ._equilibrium import prospective_state as prospective_state
 from ._equilibrium_propagation import EquilibriumPropagationEnergy as EquilibriumPropagationEnergy
+from ._gle_step import GLEOutput as GLEOutput
+from ._gle_step import GLEState as GLEState
+from ._gle_step import gle_at_rest as gle_at_rest
+from ._gle_step import gle_step as gle_step
 from ._gradient_flow import gradient_flow as gradient_flow
 from ._hopfield import HopfieldEnergy as HopfieldEnergy
 from ._hopfield import ModernHopfieldEnergy as ModernHopfieldEnergy
@@ -90,6 +97,9 @@ __all__ = [
     "LayeredCurvature",
     "equilibrium",
     "prospective_state",
+    "double_prospective",
+    "double_prospective_signals",
+    "DoubleProspectiveSignals",
     "contrastive_gradient",
     "Learner",
     "learner",
@@ -99,6 +109,10 @@ __all__ = [
     "LatentEquilibriumOutput",
     "at_rest",
     "settled",
+    "gle_step",
+    "GLEState",
+    "GLEOutput",
+    "gle_at_rest",
     "least_action_step",
     "LeastActionState",
     "LeastActionOutput",

@@ -90,6 +90,11 @@ def _tanh_curvature(voltage):
     return -2 * jnp.tanh(voltage) * _tanh_slope(voltage)
 
 
+def _one(voltage):
+    # A constant would do, but jax fails to differentiate it below a vmap inside a scan.
+    return jnp.where(jnp.isnan(voltage), voltage, 1)
+
+
 def _identity(voltage):
     return voltage
 
@@ -102,7 +107,7 @@ def _is_positive(voltage):
     return (voltage > 0).astype(voltage.dtype)
 
 
-linear = Activation(_identity, jnp.ones_like, jnp.zeros_like)
+linear = Activation(_identity, _one, jnp.zeros_like)
 hard_sigmoid = Activation(_clip, _on_closed_unit_interval, jnp.zeros_like)
 logistic = Activation(jax.nn.sigmoid, _logistic_slope, _logistic_curvature)
 tanh = Activation(jnp.tanh, _tanh_slope, _tanh_curvature)
