@@ -70,7 +70,9 @@ def least_action_step(
         optimiser: what becomes of the local gradients in one step, such as
             `local_rates(dt * eta)`; None freezes the parameters.
         inputs_clamped: the inputs are neurons that are clamped: within a step they still have their
-            old value and move to the new one (needs a drive with a field `input`).
+            old value and move to the new one (needs a drive with a field `input`). The force is
+            then taken before the inputs move, so that fast inputs leave no trace of it in the
+            plasticity; otherwise, as published, after.
         look_ahead_of_plasticity: whether the motion of the parameters enters `f_t`.
         damping: as in `prospective`.
 
@@ -88,6 +90,11 @@ def least_action_step(
 
     def step(carry: Learner, x: Any) -> tuple[Learner, LeastActionOutput]:
         u, old = carry.neurons.voltage, carry.neurons.stimulus
+        if inputs_clamped and not hasattr(x, "input"):
+            raise ValueError(
+                "inputs_clamped needs a drive with a field `input`, such as a Stimulus, got "
+                f"{type(x).__name__}"
+            )
         x_rate = _finite_difference(x, old, dt)
         seen = eqx.tree_at(lambda x: x.input, x, old.input) if inputs_clamped else x
         samples = energy.samples(u) if isinstance(energy, AbstractMismatchEnergy) else 1

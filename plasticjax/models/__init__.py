@@ -9,6 +9,8 @@ from ._layered_network import convolutional_layers as convolutional_layers
 from ._layered_network import dense_layers as dense_layers
 from ._layered_network import max_pool as max_pool
 from ._layered_network import redrawn as redrawn
+from ._least_action_microcircuit import LeastActionMicrocircuit as LeastActionMicrocircuit
+from ._least_action_microcircuit import random_microcircuit as random_microcircuit
 
 __all__ = [
     "FirstSpikeNetwork",
@@ -20,4 +22,6 @@ __all__ = [
     "PooledProjection",
     "max_pool",
     "redrawn",
+    "LeastActionMicrocircuit",
+    "random_microcircuit",
 ]
