@@ -118,7 +118,9 @@ def figure(result: Result):
     ax.set_xlabel("samples", fontsize=8)
     ax.set_ylabel("angle between lateral circuit\nand loop (degrees)", fontsize=8)
     ax.tick_params(labelsize=7)
-    ax.legend(title="interneurons (median, 10 to 90 %)", title_fontsize=7, fontsize=7, frameon=False)
+    ax.legend(
+        title="interneurons (median, 10 to 90 %)", title_fontsize=7, fontsize=7, frameon=False
+    )
     return fig
 
 

@@ -102,7 +102,6 @@ class Streams(NamedTuple):
     drive: Stimulus  # low-passed
 
 
-
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     images = load(config)
     seeds, count = config.seeds, len(config.presentations)

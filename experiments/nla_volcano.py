@@ -7,13 +7,14 @@ until the ring lies in a new place, again at zero. Senn et al. (2024), Fig. 1b2;
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 from jaxtyping import Array, Float, Key
 
 from plasticjax.energy import (
@@ -156,13 +157,6 @@ def follow(config: Config, key, *, beta: float, plastic: bool, periods: int):
     return u[-1], energy
 
 
-class Pinned(NamedTuple):
-    """A stimulus for a network whose outputs are held."""
-
-    outputs: Float[Array, " outputs"]
-    stimulus: Any
-
-
 def landscape(config: Config, key):
     """The least Lagrangian for outputs in their plane, over phases and radii.
 
@@ -171,7 +165,7 @@ def landscape(config: Config, key):
     """
     student, _ = network(config, key)
     course = drive(config, key, config.beta)
-    pinned = lambda hidden, theta, x: ENERGY((hidden, x.outputs), theta, x.stimulus)  # noqa: E731
+    search = optx.BFGS(rtol=1e-7, atol=1e-9)
     phases = config.period * jnp.linspace(0, 1, POINTS + 1, dtype=config.dtype)
     targets = jax.vmap(lambda t: course(t).target)(phases)
     centre = jnp.mean(targets[:-1], axis=0)
@@ -179,10 +173,9 @@ def landscape(config: Config, key):
     def at(t, gain):
         x = course(t)
         outputs = centre + gain * (x.target - centre)
-        hidden = forward_pass(ENERGY, student, x)[0]
-        held = Pinned(outputs, x)
-        hidden = equilibrium(pinned)(hidden, student, held)
-        return outputs, pinned(hidden, student, held)
+        held = lambda hidden, _: ENERGY((hidden, outputs), student, x)  # noqa: E731
+        hidden = optx.minimise(held, search, forward_pass(ENERGY, student, x)[0], max_steps=1000)
+        return outputs, held(hidden.value, None)
 
     gains = jnp.linspace(0, 3.5, config.rings, dtype=config.dtype)
     outputs, energy = jax.vmap(lambda t: jax.vmap(partial(at, t))(gains))(phases)

@@ -233,7 +233,9 @@ def test_same_static_equilibrium_as_latent_equilibrium(layered, x64):
     many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2000, *leaf.shape)), x)
     least, _ = scan(least_action_step(layered, tau=TAU, dt=0.5), start(u, theta, x), many)
     latent, _ = scan(
-        latent_equilibrium_step(layered, tau_m=TAU, dt=0.5), learner(settled(layered, u), theta), many
+        latent_equilibrium_step(layered, tau_m=TAU, dt=0.5),
+        learner(settled(layered, u), theta),
+        many,
     )
     pairs = zip(least.neurons.voltage, latent.neurons.membrane, strict=True)
     for ours, theirs in pairs:
@@ -335,9 +337,7 @@ def test_plasticity_is_error_times_rate(x64):
     for layer, was, error, rate in zip(
         carry.theta, theta, e, (x.input, hard_sigmoid(u[0])), strict=True
     ):
-        np.testing.assert_allclose(
-            layer.weight - was.weight, 0.3 * error.T @ rate / 5, atol=1e-14
-        )
+        np.testing.assert_allclose(layer.weight - was.weight, 0.3 * error.T @ rate / 5, atol=1e-14)
 
 
 def test_hard_sigmoid_curvature_is_gauss_newton(x64):

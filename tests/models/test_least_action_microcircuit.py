@@ -82,9 +82,7 @@ def test_rules_descend_the_mismatches(x64):
     )
     np.testing.assert_allclose(to_apical, -jax.grad(cancel)(circuit.inhibition), atol=1e-14)
     learned = circuit.learn(rates, above, 0.1)
-    np.testing.assert_allclose(
-        learned.inhibition, circuit.inhibition + 0.1 * to_apical, atol=1e-15
-    )
+    np.testing.assert_allclose(learned.inhibition, circuit.inhibition + 0.1 * to_apical, atol=1e-15)
     np.testing.assert_array_equal(learned.feedback, circuit.feedback)
 
 
@@ -95,7 +93,9 @@ def test_circuit_is_jit_vmap_and_grad_safe():
     many = jax.jit(jax.vmap(circuit.apical))(rates, above)
     assert many.dtype == jnp.float32
     np.testing.assert_allclose(many[1], circuit.apical(rates[1], above[1]), rtol=1e-5)
-    slope = jax.grad(lambda c: jnp.sum(c.learn(rates[0], above[0], 0.1).apical(rates[1], e)))(circuit)
+    slope = jax.grad(lambda c: jnp.sum(c.learn(rates[0], above[0], 0.1).apical(rates[1], e)))(
+        circuit
+    )
     assert isinstance(slope, LeastActionMicrocircuit)
     assert np.max(np.abs(slope.feedback)) > 0
 
