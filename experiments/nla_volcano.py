@@ -7,7 +7,7 @@ until the ring lies in a new place, again at zero. Senn et al. (2024), Fig. 1b2;
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -190,14 +190,14 @@ def period_averages(orbit: Orbit) -> Float[np.ndarray, "seeds periods"]:
 def figure(result: Result):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(7.2, 3.6), layout="constrained")
-    ax = fig.add_subplot(1, 2, 1, projection="3d")
+    fig = Figure(figsize=(7.6, 3.6))
+    ax: Any = fig.add_axes((0.0, 0.05, 0.48, 0.9), projection="3d")
     shape = (POINTS + 1, result.rings)
     surface = result.landscape.energy[0].reshape(shape)
     top = 1.6 * result.nudged.energy[0].max()
     x, y = (result.landscape.outputs[0, :, k].reshape(shape) for k in (0, 1))
-    surface = np.where(surface <= top, surface, np.nan)
-    ax.plot_surface(x, y, surface, cmap="YlOrBr", alpha=0.35, linewidth=0, rstride=1, cstride=1)
+    surface = np.minimum(surface, top)
+    ax.plot_surface(x, y, surface, cmap="YlOrBr", alpha=0.25, linewidth=0, rstride=1, cstride=1)
     last = slice(-POINTS - 1, None)
     for name, orbit, shown, color in (
         ("no nudging", result.free, slice(None), "#0072B2"),
@@ -212,10 +212,11 @@ def figure(result: Result):
     ax.set_xlabel("output 1", fontsize=7)
     ax.set_ylabel("output 2", fontsize=7)
     ax.set_zlabel("Lagrangian L", fontsize=7)
+    ax.set_box_aspect(None, zoom=0.85)
     ax.tick_params(labelsize=6)
     ax.legend(fontsize=6, frameon=False, loc="upper left")
 
-    curve = fig.add_subplot(1, 2, 2)
+    curve = fig.add_axes((0.66, 0.14, 0.32, 0.8))
     averages = period_averages(result.learning)
     curve.semilogy(np.arange(averages.shape[1]) + 1, averages.T, color="#009E73", lw=1)
     curve.axhline(period_averages(result.nudged).mean(), color="#D55E00", lw=1, ls="--")

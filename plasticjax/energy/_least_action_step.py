@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ._curvature import AbstractCurvatureSolver
 from ._learner import Learner, changes
@@ -47,7 +47,7 @@ def least_action_step(
     energy: Energy,
     *,
     tau: PyTree,
-    dt: float,
+    dt: float | Float[Array, ""],
     solver: AbstractCurvatureSolver | lx.AbstractLinearSolver | None = None,
     optimiser: optax.GradientTransformation | None = None,
     inputs_clamped: bool = False,
@@ -65,7 +65,7 @@ def least_action_step(
             averages the plasticity over its samples.
         tau: membrane and look-ahead time constant, a number or a pytree prefix of the voltages
             (ms).
-        dt: time step (ms).
+        dt: time step, a number or a scalar (ms).
         solver: as in `prospective`.
         optimiser: what becomes of the local gradients in one step, such as
             `local_rates(dt * eta)`; None freezes the parameters.
@@ -117,7 +117,7 @@ def least_action_step(
     return step
 
 
-def _finite_difference(x: PyTree, old: PyTree, dt: float) -> PyTree:
+def _finite_difference(x: PyTree, old: PyTree, dt: float | Float[Array, ""]) -> PyTree:
     """The drive's derivative; a change of the nudging strength is a switch, not a motion."""
     rate = jax.tree.map(
         lambda new, old: (new - old) / dt if eqx.is_inexact_array(new) else None, x, old
