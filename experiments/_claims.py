@@ -17,12 +17,19 @@ class NotFiniteError(ArithmeticError):
 
 
 def judge(claims: Sequence[Claim], result: Any, *, seeds: int, size: str) -> list[dict[str, Any]]:
-    """Measure each claim and compare the mean over seeds with the interval for this size."""
-    return [_judge(claim, result, seeds, size) for claim in claims]
+    """Measure each claim and compare the mean over seeds with the interval for this size.
+
+    Claims about a part that the run was told to leave out are left out.
+    """
+    measured = [(claim, claim.measure(result)) for claim in claims]
+    return [
+        _judge(claim, np.asarray(values, dtype=np.float64), seeds, size)
+        for claim, values in measured
+        if values is not None
+    ]
 
 
-def _judge(claim: Claim, result: Any, seeds: int, size: str) -> dict[str, Any]:
-    values = np.asarray(claim.measure(result), dtype=np.float64)
+def _judge(claim: Claim, values: np.ndarray, seeds: int, size: str) -> dict[str, Any]:
     if values.shape != (seeds,):
         raise ValueError(
             f"claim {claim.statement!r} measures an array of shape {values.shape}; "

@@ -26,7 +26,7 @@ class Claim:
         paper_value: the published number.
         source: where it is published (paper, figure or table).
         measure: takes the experiment's result and returns one number per seed, `[seeds]`, in the
-            unit of `paper_value`.
+            unit of `paper_value`; None if the run was told to leave out what is claimed.
         accept: for each size the closed interval `(lo, hi)` in which the mean over seeds counts as
             reproduced. A size that is left out is not judged.
 
@@ -37,7 +37,7 @@ class Claim:
     statement: str
     paper_value: float
     source: str
-    measure: Callable[[Any], npt.ArrayLike]
+    measure: Callable[[Any], npt.ArrayLike | None]
     accept: Mapping[Size, tuple[float, float]]
 
     def __post_init__(self):

@@ -130,9 +130,9 @@ def figure(result: Result):
 
 
 def error(condition: str, result: Result):
-    """Test error in percent of each seed, NaN if the condition was left out."""
+    """Test error in percent of each seed, None if the condition was left out."""
     if condition not in result.conditions:
-        return np.full(len(result.trained[0].test), np.nan)
+        return None
     return 100 * (1 - result.trained[result.conditions.index(condition)].test)
 
 

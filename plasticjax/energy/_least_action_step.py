@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ._curvature import AbstractCurvatureSolver
 from ._learner import Learner, changes
@@ -47,7 +47,7 @@ def least_action_step(
     energy: Energy,
     *,
     tau: PyTree,
-    dt: float,
+    dt: float | Float[Array, ""],
     solver: AbstractCurvatureSolver | lx.AbstractLinearSolver | None = None,
     optimiser: optax.GradientTransformation | None = None,
     inputs_clamped: bool = False,
@@ -65,12 +65,14 @@ def least_action_step(
             averages the plasticity over its samples.
         tau: membrane and look-ahead time constant, a number or a pytree prefix of the voltages
             (ms).
-        dt: time step (ms).
+        dt: time step, a number or a scalar (ms).
         solver: as in `prospective`.
         optimiser: what becomes of the local gradients in one step, such as
             `local_rates(dt * eta)`; None freezes the parameters.
         inputs_clamped: the inputs are neurons that are clamped: within a step they still have their
-            old value and move to the new one (needs a drive with a field `input`).
+            old value and move to the new one (needs a drive with a field `input`). The force is
+            then taken before the inputs move, so that fast inputs leave no trace of it in the
+            plasticity; otherwise, as published, after.
         look_ahead_of_plasticity: whether the motion of the parameters enters `f_t`.
         damping: as in `prospective`.
 
@@ -88,6 +90,11 @@ def least_action_step(
 
     def step(carry: Learner, x: Any) -> tuple[Learner, LeastActionOutput]:
         u, old = carry.neurons.voltage, carry.neurons.stimulus
+        if inputs_clamped and not hasattr(x, "input"):
+            raise ValueError(
+                "inputs_clamped needs a drive with a field `input`, such as a Stimulus, got "
+                f"{type(x).__name__}"
+            )
         x_rate = _finite_difference(x, old, dt)
         seen = eqx.tree_at(lambda x: x.input, x, old.input) if inputs_clamped else x
         samples = energy.samples(u) if isinstance(energy, AbstractMismatchEnergy) else 1
@@ -110,7 +117,7 @@ def least_action_step(
     return step
 
 
-def _finite_difference(x: PyTree, old: PyTree, dt: float) -> PyTree:
+def _finite_difference(x: PyTree, old: PyTree, dt: float | Float[Array, ""]) -> PyTree:
     """The drive's derivative; a change of the nudging strength is a switch, not a motion."""
     rate = jax.tree.map(
         lambda new, old: (new - old) / dt if eqx.is_inexact_array(new) else None, x, old

@@ -10,6 +10,8 @@ from ._layered_network import convolutional_layers as convolutional_layers
 from ._layered_network import dense_layers as dense_layers
 from ._layered_network import max_pool as max_pool
 from ._layered_network import redrawn as redrawn
+from ._least_action_microcircuit import LeastActionMicrocircuit as LeastActionMicrocircuit
+from ._least_action_microcircuit import random_microcircuit as random_microcircuit
 from ._microcircuit_types import MicrocircuitCarry as MicrocircuitCarry
 from ._microcircuit_types import MicrocircuitInputs as MicrocircuitInputs
 from ._microcircuit_types import MicrocircuitLearningRates as MicrocircuitLearningRates
@@ -36,4 +38,6 @@ __all__ = [
     "MicrocircuitOutputs",
     "MicrocircuitVoltages",
     "softplus_rate",
+    "LeastActionMicrocircuit",
+    "random_microcircuit",
 ]
