@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from plasticjax.data import bars
 from plasticjax.models import (
     DendriticMicrocircuit,
     MicrocircuitCarry,
@@ -75,15 +76,8 @@ class State(NamedTuple):
     error: Float[Array, "seeds models durations epochs"]
 
 
-def _bars() -> tuple[Float[np.ndarray, "8 9"], Int[np.ndarray, " 8"]]:
-    """3x3 images of a horizontal (class 0), vertical (1) or diagonal bar (2), pixels 0 and 1."""
-    row = np.eye(3)[:, :, None] * np.ones(3)
-    diagonal = np.stack([np.eye(3), np.eye(3)[::-1]])
-    images = np.concatenate([row, row.transpose(0, 2, 1), diagonal])
-    return images.reshape(8, 9), np.repeat([0, 1, 2], [3, 3, 2])
-
-
-IMAGES, LABELS = _bars()
+_IMAGES, _TARGETS = bars()
+IMAGES, LABELS = _IMAGES.reshape(8, 9), _TARGETS.argmax(axis=1)
 
 
 def target_potentials(config: Config) -> Float[Array, "8 3"]:

@@ -88,23 +88,25 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     orbits = []
     with job.progress(len(parts), "volcano") as bar:
         for part in parts:
-            orbit = jax.jit(lambda keys, part=part: jax.lax.map(part, keys))(keys)
-            orbits.append(Orbit(*map(np.asarray, orbit)))
-            bar.advance(energy=float(np.mean(orbit[1])))
-    return Result(config.period, *orbits, config.rings)
+            outputs, energy = jax.jit(lambda keys, part=part: jax.lax.map(part, keys))(keys)
+            orbits.append(Orbit(np.asarray(outputs), np.asarray(energy)))
+            bar.advance(energy=float(np.mean(orbits[-1].energy)))
+    free, nudged, learning, surface = orbits
+    return Result(config.period, free, nudged, learning, surface, config.rings)
 
 
 def network(config: Config, key: Key[Array, ""]):
     """Dense layers whose outputs move on a wide ring, and those of the teacher."""
     layers = dense_layers((2, config.hidden, 2), width=1.0, dtype=config.dtype, key=key)
     hidden, output = layers
+    assert hidden.bias is not None
     hidden = eqx.tree_at(lambda layer: layer.bias, hidden, 0.3 * hidden.bias)
     # The outputs read the inputs back from the hidden layer, with opposite signs for the teacher's.
     readout = jnp.linalg.pinv(hidden.weight)
     placed = lambda gain, shift: eqx.tree_at(  # noqa: E731
         lambda layer: (layer.weight, layer.bias),
         output,
-        (gain * readout, jnp.full_like(output.bias, shift)),
+        (gain * readout, jnp.full(2, shift, readout.dtype)),
     )
     return (hidden, placed(2.0, 0.0)), (hidden, placed(0.8, 0.3))
 
@@ -120,7 +122,7 @@ def drive(config: Config, key, beta: float) -> FunctionDrive:
         target = forward_pass(ENERGY, teacher, free)[-1]
         return Stimulus(inputs, target, jnp.asarray(beta, inputs.dtype))
 
-    return FunctionDrive(at)
+    return FunctionDrive(function=at)
 
 
 def follow(config: Config, key, *, beta: float, plastic: bool, periods: int):
@@ -141,7 +143,7 @@ def follow(config: Config, key, *, beta: float, plastic: bool, periods: int):
         du, change = field(t, (u, eqx.combine(arrays, rest)), course)
         return du, eqx.filter(change, eqx.is_array)
 
-    u, arrays = diffrax.diffeqsolve(
+    path = diffrax.diffeqsolve(
         diffrax.ODETerm(moving),
         diffrax.Tsit5(),
         0.0,
@@ -152,7 +154,9 @@ def follow(config: Config, key, *, beta: float, plastic: bool, periods: int):
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=diffrax.PIDController(rtol=config.tolerance, atol=config.tolerance),
         max_steps=None,
-    ).ys
+    )
+    assert path.ys is not None
+    u, arrays = path.ys
     energy = jax.vmap(lambda u, a, t: ENERGY(u, eqx.combine(a, rest), course(t)))(u, arrays, times)
     return u[-1], energy
 
@@ -240,11 +244,11 @@ CLAIMS = (
         accept=_everywhere(0.0, 1e-10),
     ),
     Claim(
-        statement="mean Lagrangian with nudging, above zero",
-        paper_value=0.02,
-        source=_SOURCE + "; value of our own network",
-        measure=lambda result: period_averages(result.nudged)[:, 0],
-        accept=_everywhere(1e-3, 1.0),
+        statement="nudging lifts the mean Lagrangian above 0.001 (1: yes)",
+        paper_value=1.0,
+        source=_SOURCE + "; no height is published",
+        measure=lambda result: 1.0 * (period_averages(result.nudged)[:, 0] > 1e-3),
+        accept=_everywhere(1.0, 1.0),
     ),
     Claim(
         statement="share of periods in which learning lowers the mean Lagrangian",

@@ -222,7 +222,7 @@ def test_bayesian_langevin_dynamics_sample_the_belief(x64):
     keys = jax.random.split(jax.random.key(0), (200, 2000))
     _, paths = jax.vmap(lambda keys: jax.lax.scan(step, mean, keys))(keys)
     late = paths[:, 500:]
-    np.testing.assert_allclose(jnp.mean(late), mean, atol=0.03)
+    np.testing.assert_allclose(jnp.mean(late), mean, atol=0.06)
     np.testing.assert_allclose(jnp.var(late), lam / total, rtol=0.05)
 
 
