@@ -3,8 +3,8 @@
 One layer, its interneurons and the layer above, all linear and without output errors: the lateral
 circuit `W_PI W_IP` turns towards the loop `B W` that it has to cancel. With `b_I = 0` the feedback
 does not teach the interneurons, and only the inhibition learns. Senn et al. (2024); D3.11, section
-1.1.2.7. The widths of the initial weights are not published; ours were chosen among 14 pairs so that
-the angles agree, and the angles depend on them (a width of 0.1 ends at 38 degrees).
+1.1.2.7. The widths of the initial weights are not published; ours were chosen among 14 pairs so
+that the angles agree, and the angles depend on them (a width of 0.1 ends at 38 degrees).
 """
 
 from dataclasses import dataclass
