@@ -32,6 +32,7 @@ from plasticjax.energy import (
     tanh,
     voltage_cost,
 )
+from plasticjax.energy._latent_equilibrium_step import _check
 from tests.energy.layered import dense, random_layers
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "latent_equilibrium.npz"
@@ -333,7 +334,9 @@ def test_bad_options_are_named(options, message):
 
 def test_general_energies_are_pointed_to_their_operators():
     with pytest.raises(ValueError, match=r"energy must be a mismatch energy.*HopfieldEnergy"):
-        latent_equilibrium_step(HopfieldEnergy(), tau_m=1.0, dt=0.1)
+        _check(HopfieldEnergy(), 1.0, 0.1, "membrane", 0.0)
+    with pytest.raises(ValueError, match="errors_from must be 'membrane' or 'prospective'"):
+        _check(SMOOTH, 1.0, 0.1, "soma", 0.0)
     step = latent_equilibrium_sweep(SMOOTH, tau_m=1.0, dt=0.1)
     with pytest.raises(ValueError, match="state must be a tuple with one entry a layer"):
         step(learner(at_rest(jnp.zeros(3)), None), None)
