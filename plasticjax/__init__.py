@@ -3,12 +3,22 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from . import data as data
+from . import energy as energy
 from . import models as models
 from . import neurons as neurons
 from . import plotting as plotting
 from . import runtime as runtime
 from . import simulate as simulate
 from . import training as training
+from .energy import contrastive_gradient as contrastive_gradient
+from .energy import double_prospective as double_prospective
+from .energy import equilibrium as equilibrium
+from .energy import errors as errors
+from .energy import force as force
+from .energy import gradient_flow as gradient_flow
+from .energy import param_rule as param_rule
+from .energy import prospective as prospective
+from .energy import prospective_state as prospective_state
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
@@ -21,6 +31,7 @@ except PackageNotFoundError:
 __all__ = [
     "runtime",
     "neurons",
+    "energy",
     "simulate",
     "models",
     "training",
@@ -29,4 +40,13 @@ __all__ = [
     "first_spike_times",
     "measured_spike_times",
     "scan_steps",
+    "force",
+    "param_rule",
+    "errors",
+    "gradient_flow",
+    "prospective",
+    "prospective_state",
+    "double_prospective",
+    "equilibrium",
+    "contrastive_gradient",
 ]

@@ -10,7 +10,9 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from typing import get_origin
 
+import equinox as eqx
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "plasticjax"
@@ -40,8 +42,9 @@ def _callables():
                 method = getattr(method, "__func__", method)
                 if not method_name.startswith("_") and inspect.isfunction(method):
                     yield f"{name}.{method_name}", method, inspect.getdoc(method) or ""
-        elif callable(thing):
-            yield name, thing, inspect.getdoc(thing) or ""
+        elif callable(thing) and get_origin(thing) is None:
+            documented = type(thing).__call__ if isinstance(thing, eqx.Module) else thing
+            yield name, thing, inspect.getdoc(documented) or ""
 
 
 def problems(thing, doc):

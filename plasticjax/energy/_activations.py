@@ -108,8 +108,19 @@ def _is_positive(voltage):
 
 
 linear = Activation(_identity, _one, jnp.zeros_like)
+"""The rate is the voltage."""
+
 hard_sigmoid = Activation(_clip, _on_closed_unit_interval, jnp.zeros_like)
+"""The voltage clipped to [0, 1]; the slope is one on the closed interval."""
+
 logistic = Activation(jax.nn.sigmoid, _logistic_slope, _logistic_curvature)
+"""`1 / (1 + exp(-voltage))`."""
+
 tanh = Activation(jnp.tanh, _tanh_slope, _tanh_curvature)
+"""The hyperbolic tangent of the voltage."""
+
 relu = Activation(jax.nn.relu, _is_positive, jnp.zeros_like)
+"""The positive part of the voltage; the slope at zero is zero."""
+
 softplus = Activation(jax.nn.softplus, jax.nn.sigmoid, _logistic_slope)
+"""`log(1 + exp(voltage))`."""

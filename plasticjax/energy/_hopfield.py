@@ -31,8 +31,8 @@ class HopfieldEnergy(eqx.Module):
     saturation. Only the symmetric part of the recurrent weights counts.
 
     Attributes:
-        potential: elementwise potential with `rate = d potential / ds` and `potential(0) = 0`, by
-            default `log_cosh`, so that the rate is tanh.
+        potential: elementwise potential of voltages [units] with `rate = d potential / ds` and
+            `potential(0) = 0`, by default `log_cosh`, so that the rate is tanh (dimensionless).
     """
 
     potential: Callable[[Array], Array] = eqx.field(static=True, default=log_cosh)
@@ -95,7 +95,7 @@ class ModernHopfieldEnergy(eqx.Module):
     gradient flow is softmax attention, `s <- X^T softmax(k X s)`.
 
     Attributes:
-        inverse_temperature: sharpness `k` of the retrieval, positive (dimensionless).
+        inverse_temperature: sharpness `k` of the retrieval, scalar, positive (dimensionless).
     """
 
     inverse_temperature: float | Float[Array, ""] = 1.0

@@ -20,7 +20,7 @@ class LatentEquilibriumState(eqx.Module):
     """Neurons of latent equilibrium between two steps.
 
     Attributes:
-        membrane: slow membrane potentials `u` (dimensionless).
+        membrane: slow membrane potentials `u`, leaves [neurons] as all of these (dimensionless).
         prospective: prospective voltages `u + tau_r du/dt` of the last step (dimensionless).
         rate: rates sent in the last step (dimensionless).
         slope: derivatives of the rates by the prospective voltages (dimensionless).
@@ -39,8 +39,8 @@ class LatentEquilibriumOutput(eqx.Module):
 
     Attributes:
         neurons: the neurons after the step.
-        current: predicted currents of the step (dimensionless).
-        velocity: `du/dt` of the step (per ms).
+        current: predicted currents of the step, leaves [neurons] (dimensionless).
+        velocity: `du/dt` of the step, leaves [neurons] (per ms).
     """
 
     neurons: LatentEquilibriumState
@@ -54,8 +54,8 @@ def at_rest(s: State) -> LatentEquilibriumState:
     Their slopes start at zero too, so that no error passes in the first step.
 
     Args:
-        s: membrane potentials and prospective voltages, any pytree (dimensionless); zeros give
-            the initial state of the published simulations.
+        s: membrane potentials and prospective voltages, any pytree with leaves [neurons]
+            (dimensionless); zeros give the initial state of the published simulations.
 
     Returns:
         The state of the neurons.
@@ -69,7 +69,8 @@ def settled(energy: AbstractMismatchEnergy, s: State) -> LatentEquilibriumState:
 
     Args:
         energy: a mismatch energy.
-        s: membrane potentials and prospective voltages, such as `forward_pass` (dimensionless).
+        s: membrane potentials and prospective voltages, such as `forward_pass`, leaves [neurons]
+            (dimensionless).
 
     Returns:
         The state of the neurons, without errors.

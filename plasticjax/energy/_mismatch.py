@@ -27,7 +27,7 @@ class AbstractMismatchEnergy(eqx.Module):
         """Output rates of voltages, leaf by leaf.
 
         Args:
-            s: voltages, any pytree (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             Rates in the same structure (dimensionless).
@@ -38,7 +38,7 @@ class AbstractMismatchEnergy(eqx.Module):
         """Derivatives of the output rates, leaf by leaf.
 
         Args:
-            s: voltages, any pytree (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             Slopes in the same structure (dimensionless).
@@ -49,7 +49,7 @@ class AbstractMismatchEnergy(eqx.Module):
         """The current that the network predicts for every neuron.
 
         Args:
-            rates: presynaptic rates, structured as the state (dimensionless).
+            rates: presynaptic rates, leaves [neurons], structured as the state (dimensionless).
             theta: parameters, any pytree.
             x: drive, any pytree.
 
@@ -75,7 +75,7 @@ class AbstractMismatchEnergy(eqx.Module):
         """Number of samples that share the parameters: what their changes are averaged over.
 
         Args:
-            s: voltages (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             A Python integer (dimensionless).
@@ -129,7 +129,7 @@ class MismatchEnergy(AbstractMismatchEnergy):
         """Output rates of voltages, leaf by leaf.
 
         Args:
-            s: voltages, any pytree (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             Rates in the same structure (dimensionless).
@@ -140,7 +140,7 @@ class MismatchEnergy(AbstractMismatchEnergy):
         """Derivatives of the output rates, leaf by leaf.
 
         Args:
-            s: voltages, any pytree (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             Slopes in the same structure (dimensionless).
@@ -160,7 +160,7 @@ class MismatchEnergy(AbstractMismatchEnergy):
         """The current that the network predicts for every neuron.
 
         Args:
-            rates: presynaptic rates, structured as the state (dimensionless).
+            rates: presynaptic rates, leaves [neurons], structured as the state (dimensionless).
             theta: parameters, any pytree.
             x: drive, any pytree.
 
@@ -196,7 +196,7 @@ class MismatchEnergy(AbstractMismatchEnergy):
         """Number of samples: one.
 
         Args:
-            s: voltages (dimensionless).
+            s: voltages, any pytree with leaves [neurons] (dimensionless).
 
         Returns:
             1 (dimensionless).

@@ -18,7 +18,7 @@ def feed_forward(
     """Currents of a layered network, each layer driven by the one below.
 
     Args:
-        rates: rates of each layer, a tuple (dimensionless).
+        rates: rates of each layer, a tuple of [neurons] (dimensionless).
         theta: one callable a layer that maps the rates below to currents, such as
             `equinox.nn.Linear`, or `equinox.nn.Sequential` of a pooling and a convolution.
         x: drive whose `input` are the rates below the first layer.
@@ -70,7 +70,8 @@ def resting_state(layers: Layers, stimulus_input: Float[Array, "..."]) -> tuple[
 
     Args:
         layers: one callable a layer, as for `feed_forward`.
-        stimulus_input: rates below the first layer; only its shape and dtype are used.
+        stimulus_input: rates below the first layer [inputs] (dimensionless); only its shape and
+            dtype are used.
 
     Returns:
         Zeros, one array a layer, shaped as the layers' currents (dimensionless).
@@ -91,10 +92,10 @@ def forward_pass(
     Args:
         energy: a mismatch energy on `feed_forward`, of one sample.
         theta: one callable a layer.
-        x: drive whose `input` are the rates below the first layer.
+        x: drive whose `input` are the rates below the first layer [inputs] (dimensionless).
 
     Returns:
-        Voltages, one array a layer (dimensionless).
+        Voltages, one array [neurons] a layer (dimensionless).
     """
     state = resting_state(theta, x.input)
     for index in range(len(state)):

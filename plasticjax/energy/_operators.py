@@ -12,6 +12,7 @@ from ._mismatch import AbstractMismatchEnergy
 from ._trees import minus, negative
 
 Energy = Callable[[Any, Any, Any], Float[Array, ""]]
+"""`(s, theta, x) -> scalar`: state, parameters and drive of one sample, any pytrees."""
 
 
 class ForceField(eqx.Module):

@@ -36,7 +36,7 @@ class PredictiveCodingEnergy(eqx.Module):
         """The energy.
 
         Args:
-            s: voltages of the hidden layers, a tuple (dimensionless).
+            s: voltages of the hidden layers, a tuple of [neurons] (dimensionless).
             theta: one callable a layer, the output layer included.
             x: drive with `input` and `target`, such as a `Stimulus`.
 
@@ -56,7 +56,7 @@ class PredictiveCodingEnergy(eqx.Module):
         """Prediction errors `s_l - mu_l` of every layer, the output included.
 
         Args:
-            s: voltages of the hidden layers, a tuple (dimensionless).
+            s: voltages of the hidden layers, a tuple of [neurons] (dimensionless).
             theta: one callable a layer, the output layer included.
             x: drive with `input` and `target`, such as a `Stimulus`.
 
@@ -82,7 +82,7 @@ class PredictiveCodingEnergy(eqx.Module):
 
         Args:
             theta: one callable a layer, the output layer included.
-            x: drive with `input`.
+            x: drive with `input`, the rates below the first layer [inputs] (dimensionless).
 
         Returns:
             Voltages of the hidden layers, a tuple (dimensionless).

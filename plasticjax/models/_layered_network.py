@@ -130,7 +130,7 @@ def convolutional_layers(
     """Convolutions, each followed by pooling, and dense layers, with normal weights and biases.
 
     Args:
-        image: shape of the input (channels, height, width) (dimensionless).
+        image: shape of the input [channels, height, width] (dimensionless).
         features: feature maps of each convolution.
         dense: neurons of each dense layer after them, the outputs last.
         kernel: side of the kernels in pixels (dimensionless).
@@ -170,8 +170,8 @@ def redrawn(layer: Layer, width: float, key: Key[Array, ""]) -> Layer:
     """A layer with all its parameters drawn from a normal distribution of zero mean.
 
     Args:
-        layer: any pytree of modules.
-        width: standard deviation (dimensionless).
+        layer: any pytree of modules, such as one with weights [post, pre].
+        width: standard deviation, scalar (dimensionless).
         key: random key.
 
     Returns:
