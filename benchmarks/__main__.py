@@ -1,4 +1,4 @@
-"""`python -m benchmarks first_spike`: measures plasticjax against its peers on this machine."""
+"""`python -m benchmarks SUITE`: measures plasticjax against its peers on this machine."""
 
 import argparse
 import json
@@ -6,22 +6,33 @@ import os
 import pathlib
 import sys
 
-from benchmarks import first_spike
+from benchmarks import _energy_report, _report, energy, first_spike
 from benchmarks._harness import WorkerFailed
-from benchmarks._report import lines
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     suites = parser.add_subparsers(dest="suite", required=True)
-    suite = suites.add_parser("first_spike", help="training on first-spike times")
-    suite.add_argument("--reference", metavar="PATH", help="checkout of the PyTorch code, v1.0.0")
-    suite.add_argument("--peers", type=_names, default=[], help="comma-separated: torch,jaxsnn,...")
+    spikes = suites.add_parser("first_spike", help="training on first-spike times")
+    spikes.add_argument("--memory", action="store_true", help="also peak memory of 28x28 MNIST")
+    energies = suites.add_parser("energy", help="dynamics derived from energies")
+    for suite, peers, code in (
+        (spikes, first_spike.PEERS, "the first-spike PyTorch code, v1.0.0"),
+        (energies, energy.PEERS, "the latent-equilibrium PyTorch code"),
+    ):
+        _add_common(suite, ",".join(peers), code)
+    return parser
+
+
+def _add_common(suite: argparse.ArgumentParser, peers: str, code: str) -> None:
+    suite.add_argument("--reference", metavar="PATH", help=f"checkout of {code}")
+    suite.add_argument(
+        "--peers", type=_names, metavar="LIST", help=f"of {peers}; by default all that can run"
+    )
     suite.add_argument(
         "--repeats", type=int, default=7, help="rounds of each (default %(default)s)"
     )
     suite.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    suite.add_argument("--memory", action="store_true", help="also peak memory of 28x28 MNIST")
     suite.add_argument("--out", metavar="FILE", type=pathlib.Path, help="write the report as JSON")
     suite.add_argument(
         "--python",
@@ -29,9 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_assignment,
         action="append",
         default=[],
-        help="interpreter of one implementation, e.g. jaxsnn=/envs/jaxsnn/bin/python",
+        help="interpreter of one implementation, e.g. jpc=/envs/jpc/bin/python",
     )
-    return parser
 
 
 def _names(text: str) -> list[str]:
@@ -47,22 +57,27 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    peers = options.peers or [
-        name for name in first_spike.PEERS if name != "torch" or options.reference
-    ]
+    suite = {"first_spike": first_spike, "energy": energy}[options.suite]
+    peers = options.peers
+    if peers is None:
+        peers = [name for name in suite.PEERS if name != "torch" or options.reference]
+    common = {
+        "repeats": options.repeats,
+        "threads": options.threads,
+        "reference": options.reference,
+        "pythons": dict(options.python),
+    }
     try:
-        report = first_spike.run(
-            peers,
-            repeats=options.repeats,
-            threads=options.threads,
-            reference=options.reference,
-            pythons=dict(options.python),
-            memory=options.memory,
-        )
+        if options.suite == "first_spike":
+            report = first_spike.run(peers, memory=options.memory, **common)
+            text = _report.lines(report)
+        else:
+            report = energy.run(peers, **common)
+            text = _energy_report.lines(report)
     except (ValueError, WorkerFailed) as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n".join(lines(report)))
+    print("\n".join(text))
     if options.out:
         options.out.write_text(json.dumps(report, indent=2) + "\n")
     return 0

@@ -5,16 +5,7 @@ from collections.abc import Iterator
 
 def lines(report: dict) -> Iterator[str]:
     """The report as lines of text."""
-    machine, peak = report["machine"], report["peak"]
-    yield (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB, "
-        f"load {machine['load_1min']}; {machine['system']}, Python {machine['python']}"
-    )
-    yield (
-        f"measured peak: {peak['bytes_per_s'] / 1e9:.1f} GB/s, "
-        f"{peak['float32_flops_per_s'] / 1e9:.0f} GFLOP/s float32, "
-        f"{peak['float64_flops_per_s'] / 1e9:.0f} GFLOP/s float64"
-    )
+    yield from machine_lines(report)
     for name, pair in report["pairs"].items():
         yield ""
         yield from _pair_lines(name, pair)
@@ -29,6 +20,20 @@ def lines(report: dict) -> Iterator[str]:
             f"(limit {memory['limit'] / 1e9:.2f} GB); XLA plans {memory['temporary'] / 1e9:.2f} GB "
             f"of temporaries; {memory['seconds']:.3f} s a pass"
         )
+
+
+def machine_lines(report: dict) -> Iterator[str]:
+    """The machine and its measured peak."""
+    machine, peak = report["machine"], report["peak"]
+    yield (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB, "
+        f"load {machine['load_1min']}; {machine['system']}, Python {machine['python']}"
+    )
+    yield (
+        f"measured peak: {peak['bytes_per_s'] / 1e9:.1f} GB/s, "
+        f"{peak['float32_flops_per_s'] / 1e9:.0f} GFLOP/s float32, "
+        f"{peak['float64_flops_per_s'] / 1e9:.0f} GFLOP/s float64"
+    )
 
 
 def _pair_lines(name: str, pair: dict) -> Iterator[str]:

@@ -16,7 +16,7 @@ Measure = Callable[[], dict]
 
 
 def peak_rss() -> int:
-    """Largest resident memory of this process so far, in bytes.
+    """Largest resident memory of this process so far, or since `forget_peak`, in bytes.
 
     `VmHWM` counts this program only; `ru_maxrss` would also count the parent it was started from.
     """
@@ -25,6 +25,13 @@ def peak_rss() -> int:
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
     raise RuntimeError("/proc/self/status has no VmHWM line; peak memory needs Linux")
+
+
+def forget_peak() -> int:
+    """Starts `peak_rss` anew, and returns the memory that is resident now, in bytes."""
+    with open("/proc/self/clear_refs", "w") as control:
+        control.write("5")
+    return peak_rss()
 
 
 def serve(prepare: Callable[[dict], tuple[Measure, dict]]) -> None:
