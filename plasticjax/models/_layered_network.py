@@ -18,7 +18,7 @@ class PooledConvolution(eqx.Module):
     in the convolution. Ties go to the first maximum, so that an error reaches one neuron.
 
     Attributes:
-        convolution: kernel and biases.
+        convolution: kernel and biases; without stride, padding or dilation.
         pool: side of the pooling windows in pixels; 1 for none (dimensionless).
     """
 
@@ -36,7 +36,19 @@ class PooledConvolution(eqx.Module):
         Returns:
             Currents [features, below, across] (dimensionless).
         """
-        return self.convolution(max_pool(rates, self.pool))
+        pooled = max_pool(rates, self.pool)
+        weight = self.convolution.weight
+        features, channels, height, width = weight.shape
+        below, across = pooled.shape[1] - height + 1, pooled.shape[2] - width + 1
+        # One matrix product for each row of the kernel: on a CPU, XLA's own convolution needs ten
+        # times as long for the derivative by the kernel.
+        shifted = jnp.stack([pooled[:, :, i : i + across] for i in range(width)], axis=1)
+        by_row = weight.swapaxes(2, 3).reshape(features, channels * width, height)
+        rows = (
+            by_row[:, :, i] @ shifted[:, :, i : i + below].reshape(channels * width, -1)
+            for i in range(height)
+        )
+        return sum(rows).reshape(features, below, across) + self.convolution.bias
 
 
 class PooledProjection(eqx.Module):
