@@ -48,7 +48,7 @@ class Config:
     sources: int = 5  # oscillations behind the synthetic channels
     slowing: float = 8.0  # factor on their periods of 6, 8, ... ms
     duration: int = 2000  # ms of each segment, one for training and one held out
-    repetitions: int = 30  # of the training segment
+    repetitions: int = 60  # of the training segment
     tau: float = 10.0
     dt: float = 1.0
     beta: float = 0.1  # nudging while learning
