@@ -52,7 +52,7 @@ class Progress(Protocol):
     """A progress bar, as seen by an experiment."""
 
     def advance(self, n: int = 1, **metrics: Any) -> None:
-        """Count `n` more steps as done and show the named scalar `metrics`."""
+        """Count `n` more steps as done and show the named scalars or texts `metrics`."""
         ...
 
 

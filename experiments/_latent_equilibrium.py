@@ -136,7 +136,7 @@ def train(
                     f"{run.protocol.name!r} are not finite in epoch {epoch}"
                 )
             curve[which, :, epoch] = accuracy
-            bar.advance(condition=which + 1, validation=float(accuracy.mean()))
+            bar.advance(condition=run.protocol.name, validation=float(accuracy.mean()))
             if (step + 1) % save_every == 0:
                 job.save(step + 1, (tuple(carries), curve))
     return [

@@ -23,18 +23,21 @@ class Progress:
         self._live = live
         self._shown_at = time.monotonic()
         self._shown: tuple[float, str] | None = None
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, str] = {}
 
     def advance(self, n: int = 1, **metrics: Any) -> None:
         """Count steps as done and show the latest metrics.
 
         Args:
             n: number of steps done since the last call, dimensionless.
-            metrics: scalars by name, in the unit of their choice; a metric that is not given keeps
-                its last value.
+            metrics: scalars or short texts by name, in the unit of their choice; a metric that is
+                not given keeps its last value.
         """
-        self._metrics |= {name: float(value) for name, value in metrics.items()}
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in self._metrics.items())
+        self._metrics |= {
+            name: value if isinstance(value, str) else f"{float(value):.4g}"
+            for name, value in metrics.items()
+        }
+        shown = "  ".join(f"{name} {value}" for name, value in self._metrics.items())
         self._bar.update(self._task, advance=n, metrics=shown)
         if not self._live and time.monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES:
             self._print()

@@ -67,3 +67,10 @@ def test_total_is_checked():
 def test_metrics_are_scalars():
     with progress(1, "") as shown, pytest.raises(TypeError):
         shown.advance(loss=np.ones(2))
+
+
+def test_metrics_may_be_texts(capsys):
+    with progress(2, "train") as shown:
+        shown.advance(condition="slow neurons", loss=1.0)
+        shown.advance(loss=0.5)
+    assert capsys.readouterr().out.endswith("condition slow neurons  loss 0.5\n")
