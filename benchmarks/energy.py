@@ -26,7 +26,8 @@ CODING = {
     "gradients": 20,
     "dtype": "float32",
 }
-JAX_TURNS = 4  # turns of the JAX variants for one of the PyTorch code, which is slow
+REFERENCE_STEPS = 20  # a round of the pair with the PyTorch code, which is slow
+JAX_TURNS = 4  # turns of the JAX variants for one of a peer
 
 
 def run(
@@ -109,6 +110,7 @@ def measure_torch(
     case: Mapping, folder: Path, *, repeats: int, pythons: Mapping[str, str], extra: Mapping
 ) -> dict:
     """The derived step and the PyTorch code, in turns."""
+    case = {**case, "steps": min(case["steps"], REFERENCE_STEPS)}
     given = {**_write_data(folder, case), **extra}
     modules = {
         "plasticjax": "benchmarks._workers.latent_equilibrium",
@@ -126,6 +128,7 @@ def measure_torch(
     measured = alternate(workers, repeats)
     growth = {name: value.rounds[-1]["growth"] for name, value in measured.items()}
     return {
+        "case": case,
         "results": {name: _summary(value) for name, value in measured.items()},
         "times_faster": asdict(ratio(measured["torch"], measured["plasticjax"])),
         "growth": growth,
