@@ -72,4 +72,5 @@ def _times(result: dict, parts: int) -> str:
 
 
 def _ratio(times: dict) -> str:
-    return f"{times['median']:.3g} [{times['low']:.3g}, {times['high']:.3g}]"
+    spread = f"{times['low']:.3g}, {times['high']:.3g}; best rounds {times['best']:.3g}"
+    return f"{times['median']:.3g} [{spread}]"

@@ -145,6 +145,6 @@ def test_a_whole_report_with_fakes(monkeypatch, tmp_path, capsys):
     assert share == pytest.approx(report["step"]["product_flops"] / (1.0 / 100) / 1e12)
     printed = capsys.readouterr().out
     assert printed.strip() == "\n".join(lines(report))
-    assert "plasticjax takes 2 [2, 2] times as long as by hand" in printed
+    assert "plasticjax takes 2 [2, 2; best rounds 2] times as long as by hand" in printed
     assert "1/30 of the working memory" in printed
-    assert "3 [3, 3] times as fast as jpc solver" in printed
+    assert "3 [3, 3; best rounds 3] times as fast as jpc solver" in printed
