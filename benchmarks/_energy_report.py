@@ -12,7 +12,7 @@ def lines(report: dict) -> Iterator[str]:
     yield from _step_lines(report["step"])
     if "torch" in report:
         yield ""
-        yield from _torch_lines(report["torch"], report["step"]["case"]["steps"])
+        yield from _torch_lines(report["torch"])
     if "jpc" in report:
         yield ""
         yield from _jpc_lines(report["jpc"])
@@ -33,8 +33,9 @@ def _step_lines(step: dict) -> Iterator[str]:
     yield f"  weights differ from those by hand by {step['difference']:.1e} of their change"
 
 
-def _torch_lines(torch: dict, steps: int) -> Iterator[str]:
-    yield "latent equilibrium against the PyTorch code, same step"
+def _torch_lines(torch: dict) -> Iterator[str]:
+    steps = torch["case"]["steps"]
+    yield f"latent equilibrium against the PyTorch code, {steps} of the same steps a round"
     for name, result in torch["results"].items():
         yield (
             f"  {name:12}{_times(result, steps)}, working memory "
@@ -71,4 +72,5 @@ def _times(result: dict, parts: int) -> str:
 
 
 def _ratio(times: dict) -> str:
-    return f"{times['median']:.3g} [{times['low']:.3g}, {times['high']:.3g}]"
+    spread = f"{times['low']:.3g}, {times['high']:.3g}; best rounds {times['best']:.3g}"
+    return f"{times['median']:.3g} [{spread}]"
