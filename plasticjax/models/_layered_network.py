@@ -50,7 +50,9 @@ class PooledConvolution(eqx.Module):
             by_row[:, :, i] @ shifted[:, :, i : i + below].reshape(channels * width, -1)
             for i in range(height)
         )
-        return reduce(add, rows).reshape(features, below, across) + self.convolution.bias
+        currents = reduce(add, rows).reshape(features, below, across)
+        bias = self.convolution.bias
+        return currents if bias is None else currents + bias
 
 
 class PooledProjection(eqx.Module):
