@@ -1,6 +1,8 @@
 """Layers of the networks that energies animate: dense, and convolutional with pooling."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import TypeVar
 
 import equinox as eqx
@@ -48,7 +50,9 @@ class PooledConvolution(eqx.Module):
             by_row[:, :, i] @ shifted[:, :, i : i + below].reshape(channels * width, -1)
             for i in range(height)
         )
-        return sum(rows).reshape(features, below, across) + self.convolution.bias
+        currents = reduce(add, rows).reshape(features, below, across)
+        bias = self.convolution.bias
+        return currents if bias is None else currents + bias
 
 
 class PooledProjection(eqx.Module):
@@ -138,7 +142,7 @@ def convolutional_layers(
     width: float = 0.05,
     dtype=jnp.float32,
     key: Key[Array, ""],
-) -> tuple[eqx.Module, ...]:
+) -> tuple[PooledConvolution | PooledProjection | eqx.nn.Linear, ...]:
     """Convolutions, each followed by pooling, and dense layers, with normal weights and biases.
 
     Args:
@@ -158,7 +162,7 @@ def convolutional_layers(
         ValueError: if the image is too small for the convolutions.
     """
     keys = iter(jax.random.split(key, len(features) + len(dense)))
-    layers: list[eqx.Module] = []
+    layers: list[PooledConvolution | PooledProjection | eqx.nn.Linear] = []
     channels, height, across = image
     side = 1
     for count in features:
