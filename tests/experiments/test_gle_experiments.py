@@ -48,7 +48,9 @@ def test_results_are_finite_with_seeds_first(module, results):
         for leaf in jax.tree.leaves(value):
             assert np.all(np.isfinite(leaf)), field
     for claim in module.CLAIMS:
-        assert np.shape(claim.measure(results[module])) == (2,)
+        values = claim.measure(results[module])  # None: about an epoch that was not reached
+        assert values is None or np.shape(values) == (2,)
+    assert any(claim.measure(results[module]) is not None for claim in module.CLAIMS)
 
 
 @pytest.mark.parametrize("module", TINY, ids=NAMES)
