@@ -58,6 +58,7 @@ def backpropagate(
     are proportional.
     """
     batch, rate = protocol.batch, protocol.beta * protocol.learning_rate
+    example = task.train.inputs[0]
 
     def loss(layers, inputs, targets):
         shown = jax.vmap(lambda image: outputs(layers, image))(inputs)
@@ -71,7 +72,7 @@ def backpropagate(
         return jnp.mean(jax.vmap(hits)(shown, labels), dtype=inputs.dtype)
 
     def descend(layers, gradient):
-        state = resting_state(layers, task.train.inputs[0])
+        state = resting_state(layers, example)
         rates = tuple(
             _rates_of(layer, rate * factor, one)
             for layer, factor, one in zip(layers, protocol.factors, state, strict=True)
