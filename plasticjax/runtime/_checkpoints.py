@@ -73,7 +73,7 @@ class Checkpoints:
         ]
         # orbax cannot store arrays without elements; their description says all about them.
         stored = {str(i): array for i, array in enumerate(arrays) if array.size}
-        with _manager(self.directory, self.keep) as (manager, args):
+        with _manager(self.directory, self.keep, clean=True) as (manager, args):
             items = {"about": args.JsonSave({"leaves": about})}
             if stored:
                 items["arrays"] = args.PyTreeSave(stored)
@@ -121,7 +121,7 @@ class Checkpoints:
 
     def _read(self, step: int) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
         try:
-            with _manager(self.directory, self.keep) as (manager, args):
+            with _manager(self.directory, self.keep, clean=False) as (manager, args):
                 items = {"about": args.JsonRestore()}
                 about = manager.restore(step, args=args.Composite(**items))["about"]["leaves"]
                 if all(0 in leaf["shape"] for leaf in about):
@@ -159,11 +159,13 @@ class Checkpoints:
 
 
 @contextmanager
-def _manager(directory: Path, keep: int) -> Iterator[tuple[Any, Any]]:
+def _manager(directory: Path, keep: int, *, clean: bool) -> Iterator[tuple[Any, Any]]:
+    """`clean` removes what a killed save left behind. Orbax does so in the background and waits for
+    it only when it saves, so a reader must not: it would get in the way of the next save."""
     import orbax.checkpoint as ocp
 
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=clean
     )
     handlers = {"arrays": ocp.PyTreeCheckpointHandler(), "about": ocp.JsonCheckpointHandler()}
     log = logging.getLogger("absl")
