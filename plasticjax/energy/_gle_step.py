@@ -11,6 +11,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
+from ._checks import check_mismatch_energy, check_time_step
 from ._learner import Learner, learn
 from ._mismatch import AbstractMismatchEnergy
 from ._trees import negative, spread
@@ -201,14 +202,8 @@ def _parted(theta):
 
 
 def _check(energy, tau_m, tau_r, dt, tau_min) -> None:
-    if not isinstance(energy, AbstractMismatchEnergy):
-        raise ValueError(
-            f"energy must be a mismatch energy (MismatchEnergy or BatchEnergy), got "
-            f"{type(energy).__name__}; a general energy has prospective, prospective_state and "
-            "least_action_step"
-        )
-    if isinstance(dt, float | int) and not dt > 0:
-        raise ValueError(f"dt must be a positive time in ms, got {dt}")
+    check_mismatch_energy(energy)
+    check_time_step(dt)
     for name, times in (("tau_m", tau_m), ("tau_r", tau_r), ("tau_min", tau_min)):
         for tau in jax.tree.leaves(times):
             if any(isinstance(value, Tracer) for value in (tau, dt)):

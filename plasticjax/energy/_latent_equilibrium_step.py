@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from ._checks import check_mismatch_energy, check_time_step
 from ._learner import Learner, learn
 from ._mismatch import AbstractMismatchEnergy
 from ._trees import minus, plus, spread
@@ -195,14 +196,8 @@ def _noisy(rates: State, width: float, key: Key[Array, ""]) -> State:
 
 
 def _check(energy, tau_m, dt, errors_from, rate_noise) -> None:
-    if not isinstance(energy, AbstractMismatchEnergy):
-        raise ValueError(
-            f"energy must be a mismatch energy (MismatchEnergy or BatchEnergy), got "
-            f"{type(energy).__name__}; a general energy has prospective, prospective_state and "
-            "least_action_step"
-        )
-    if isinstance(dt, float | int) and not dt > 0:
-        raise ValueError(f"dt must be a positive time in ms, got {dt}")
+    check_mismatch_energy(energy)
+    check_time_step(dt)
     for tau in jax.tree.leaves(tau_m):
         if isinstance(tau, float | int) and not tau > 0:
             raise ValueError(f"tau_m must be positive times in ms, got {tau}")

@@ -10,6 +10,7 @@ import lineax as lx
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from ._checks import check_time_step
 from ._curvature import AbstractCurvatureSolver
 from ._learner import Learner, changes
 from ._mismatch import AbstractMismatchEnergy, BatchEnergy, shared_axes
@@ -82,8 +83,7 @@ def least_action_step(
     Raises:
         ValueError: if `dt` is not positive.
     """
-    if isinstance(dt, float | int) and not dt > 0:
-        raise ValueError(f"dt must be a positive time in ms, got {dt}")
+    check_time_step(dt)
     rule = param_rule(energy)
     per_sample = energy.one if isinstance(energy, BatchEnergy) else energy
     velocity_of_one = look_ahead(per_sample, tau, solver, damping)
