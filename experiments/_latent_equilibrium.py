@@ -4,7 +4,7 @@ Every sample is presented for some Euler steps; plasticity acts in each of them.
 state from one presentation to the next, and between training and evaluation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -87,6 +87,36 @@ class Trained(NamedTuple):
 def one_hot_split(inputs, labels, classes: int, dtype) -> Split:
     labels = jnp.asarray(labels, jnp.int32)
     return Split(jnp.asarray(inputs, dtype), jax.nn.one_hot(labels, classes, dtype=dtype), labels)
+
+
+def shuffled_protocol(config: Any) -> Protocol:
+    """The protocol that the fields of a `Config` state, with samples in a new order every epoch."""
+    return Protocol(
+        tau_m=config.tau,
+        dt=config.dt,
+        steps=config.steps,
+        batch=config.batch,
+        beta=config.beta,
+        learning_rate=config.learning_rate,
+        factors=config.factors,
+        shuffle=True,
+    )
+
+
+def error_figure(curves: Mapping[str, Trained]):
+    """Validation error over epochs, one curve for each name; a figure with one axis."""
+    from matplotlib.figure import Figure
+
+    from plasticjax.plotting import learning_curve
+
+    fig = Figure(figsize=(4.5, 3.0), layout="constrained")
+    ax = fig.subplots()
+    for label, trained in curves.items():
+        errors = 100 * (1 - trained.validation)
+        epochs = np.arange(errors.shape[1])
+        learning_curve(epochs, errors, label=label, ax=ax, value_label="validation error (%)")
+    ax.legend(fontsize=7, frameon=False)
+    return fig
 
 
 def hits(

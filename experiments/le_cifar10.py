@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key
 
 from plasticjax.data import cifar10
@@ -18,7 +17,7 @@ from plasticjax.models import convolutional_layers
 
 from ._contract import Claim, Job
 from ._image_networks import backpropagate, image_split, random_split
-from ._latent_equilibrium import Protocol, Task, Trained, train
+from ._latent_equilibrium import Task, Trained, error_figure, shuffled_protocol, train
 
 
 @dataclass(frozen=True)
@@ -64,19 +63,6 @@ class Result(NamedTuple):
     backpropagation: Trained
 
 
-def protocol(config: Config) -> Protocol:
-    return Protocol(
-        tau_m=config.tau,
-        dt=config.dt,
-        steps=config.steps,
-        batch=config.batch,
-        beta=config.beta,
-        learning_rate=config.learning_rate,
-        factors=config.factors,
-        shuffle=True,
-    )
-
-
 def task(config: Config, key: Key[Array, ""]) -> Task:
     sizes = (config.training, config.validation, 0)
     learned = random_split(*cifar10("train"), sizes, key=key, dtype=config.dtype)
@@ -95,7 +81,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )
 
     (trained,) = train(
-        [protocol(config)],
+        [shuffled_protocol(config)],
         make_layers,
         data,
         epochs=config.epochs,
@@ -103,23 +89,19 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         job=job,
         description="CIFAR-10, latent equilibrium",
     )
-    yardstick = backpropagate(protocol(config), make_layers, data, epochs=config.epochs, keys=keys)
+    yardstick = backpropagate(
+        shuffled_protocol(config), make_layers, data, epochs=config.epochs, keys=keys
+    )
     return Result(trained, yardstick)
 
 
 def figure(result: Result):
-    from matplotlib.figure import Figure
-
-    from plasticjax.plotting import learning_curve
-
-    fig = Figure(figsize=(4.5, 3.0), layout="constrained")
-    ax = fig.subplots()
-    for label, trained in zip(("latent equilibrium", "backpropagation"), result, strict=True):
-        errors = 100 * (1 - trained.validation)
-        epochs = np.arange(errors.shape[1])
-        learning_curve(epochs, errors, label=label, ax=ax, value_label="validation error (%)")
-    ax.legend(fontsize=7, frameon=False)
-    return fig
+    return error_figure(
+        {
+            "latent equilibrium": result.latent_equilibrium,
+            "backpropagation": result.backpropagation,
+        }
+    )
 
 
 def error(result: Result):

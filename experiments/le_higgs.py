@@ -17,7 +17,7 @@ from plasticjax.data import higgs
 from plasticjax.models import dense_layers
 
 from ._contract import Claim, Job
-from ._latent_equilibrium import Protocol, Split, Task, Trained, train
+from ._latent_equilibrium import Split, Task, Trained, error_figure, shuffled_protocol, train
 
 FEATURES = 28
 
@@ -86,18 +86,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
     sizes = (FEATURES, *config.hidden, 1)
     (trained,) = train(
-        [
-            Protocol(
-                tau_m=config.tau,
-                dt=config.dt,
-                steps=config.steps,
-                batch=config.batch,
-                beta=config.beta,
-                learning_rate=config.learning_rate,
-                factors=config.factors,
-                shuffle=True,
-            )
-        ],
+        [shuffled_protocol(config)],
         lambda key: dense_layers(sizes, dtype=config.dtype, key=key),
         task(config, jax.random.fold_in(key, config.seeds)),
         epochs=config.epochs,
@@ -109,22 +98,9 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
 
 def figure(result: Result):
-    from matplotlib.figure import Figure
-
-    from plasticjax.plotting import learning_curve
-
-    fig = Figure(figsize=(4.5, 3.0), layout="constrained")
-    ax = fig.subplots()
-    errors = 100 * (1 - result.trained.validation)
-    learning_curve(
-        np.arange(errors.shape[1]),
-        errors,
-        label="latent equilibrium",
-        ax=ax,
-        value_label="validation error (%)",
-    )
-    ax.set_title("synthetic rows, not HIGGS" if result.synthetic else "HIGGS", fontsize=8)
-    ax.legend(fontsize=7, frameon=False)
+    fig = error_figure({"latent equilibrium": result.trained})
+    title = "synthetic rows, not HIGGS" if result.synthetic else "HIGGS"
+    fig.axes[0].set_title(title, fontsize=8)
     return fig
 
 

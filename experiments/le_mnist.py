@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key
 
 from plasticjax.data import mnist
 from plasticjax.models import dense_layers
 
 from ._contract import Claim, Job
-from ._latent_equilibrium import Protocol, Task, Trained, one_hot_split, train
+from ._latent_equilibrium import Protocol, Task, Trained, error_figure, one_hot_split, train
 
 CONDITIONS = {
     "latent equilibrium": {},
@@ -109,23 +108,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
 
 def figure(result: Result):
-    from matplotlib.figure import Figure
-
-    from plasticjax.plotting import learning_curve
-
-    fig = Figure(figsize=(4.5, 3.0), layout="constrained")
-    ax = fig.subplots()
-    for condition, trained in zip(result.conditions, result.trained, strict=True):
-        errors = 100 * (1 - trained.validation)
-        learning_curve(
-            np.arange(errors.shape[1]),
-            errors,
-            label=condition,
-            ax=ax,
-            value_label="validation error (%)",
-        )
-    ax.set_yscale("log")
-    ax.legend(fontsize=7, frameon=False)
+    fig = error_figure(dict(zip(result.conditions, result.trained, strict=True)))
+    fig.axes[0].set_yscale("log")
     return fig
 
 

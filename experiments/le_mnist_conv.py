@@ -18,7 +18,7 @@ from plasticjax.models import convolutional_layers
 
 from ._contract import Claim, Job
 from ._image_networks import random_split
-from ._latent_equilibrium import Protocol, Task, Trained, train
+from ._latent_equilibrium import Task, Trained, error_figure, shuffled_protocol, train
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,6 @@ class Result(NamedTuple):
     latent_equilibrium: Trained
 
 
-def protocol(config: Config) -> Protocol:
-    return Protocol(
-        tau_m=config.tau,
-        dt=config.dt,
-        steps=config.steps,
-        batch=config.batch,
-        beta=config.beta,
-        learning_rate=config.learning_rate,
-        factors=config.factors,
-        shuffle=True,
-    )
-
-
 def task(config: Config, key: Key[Array, ""]) -> Task:
     images, labels = map(np.concatenate, zip(mnist("train"), mnist("test"), strict=True))
     sizes = (config.training, config.validation, config.testing)
@@ -92,7 +79,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )
 
     (trained,) = train(
-        [protocol(config)],
+        [shuffled_protocol(config)],
         make_layers,
         data,
         epochs=config.epochs,
@@ -104,22 +91,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
 
 def figure(result: Result):
-    from matplotlib.figure import Figure
-
-    from plasticjax.plotting import learning_curve
-
-    fig = Figure(figsize=(4.5, 3.0), layout="constrained")
-    ax = fig.subplots()
-    errors = 100 * (1 - result.latent_equilibrium.validation)
-    learning_curve(
-        np.arange(errors.shape[1]),
-        errors,
-        label="latent equilibrium",
-        ax=ax,
-        value_label="validation error (%)",
-    )
-    ax.set_yscale("log")
-    ax.legend(fontsize=7, frameon=False)
+    fig = error_figure({"latent equilibrium": result.latent_equilibrium})
+    fig.axes[0].set_yscale("log")
     return fig
 
 
