@@ -1,9 +1,9 @@
 import jax
-import numpy as np
 import pytest
 
 from experiments._contract import NullJob
 from experiments.nla_alignment import CLAIMS, Config, figure, run
+from tests.experiments.judged import assert_claims_hold
 
 
 @pytest.fixture(scope="module")
@@ -13,11 +13,7 @@ def smoke():
 
 
 def test_the_claims_hold_at_smoke_size(smoke):
-    for claim in CLAIMS:
-        values = np.asarray(claim.measure(smoke))
-        assert values.shape == (Config.smoke().seeds,)
-        low, high = claim.accept.get("smoke", (-np.inf, np.inf))
-        assert low <= values.mean() <= high, claim.statement
+    assert_claims_hold(CLAIMS, smoke, size="smoke", seeds=Config.smoke().seeds)
 
 
 def test_the_figure_is_drawn(smoke, tmp_path):
@@ -29,9 +25,8 @@ def test_the_figure_is_drawn(smoke, tmp_path):
 def test_the_claims_hold_at_default_size():
     with jax.enable_x64(True):
         result = run(Config(), key=jax.random.key(0), job=NullJob())
-    for claim in CLAIMS:
-        low, high = claim.accept["default"]
-        assert low <= np.mean(claim.measure(result)) <= high, claim.statement
+    assert all("default" in claim.accept for claim in CLAIMS)
+    assert_claims_hold(CLAIMS, result, size="default", seeds=Config().seeds)
 
 
 def test_nudged_interneurons_learn_faster(smoke):
