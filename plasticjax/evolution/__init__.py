@@ -1,0 +1,49 @@
+"""Cartesian genetic programming: search spaces, genomes, and the programs that they encode."""
+
+from ._genome import Genomes as Genomes
+from ._genome import from_dna as from_dna
+from ._genome import parameters_of as parameters_of
+from ._genome import random_genome as random_genome
+from ._genome import to_dna as to_dna
+from ._keys import canonical_key as canonical_key
+from ._primitives import ADD as ADD
+from ._primitives import DIV as DIV
+from ._primitives import IF_ELSE as IF_ELSE
+from ._primitives import MUL as MUL
+from ._primitives import POW as POW
+from ._primitives import SUB as SUB
+from ._primitives import Primitive as Primitive
+from ._primitives import constant as constant
+from ._primitives import parameter as parameter
+from ._program import CompactProgram as CompactProgram
+from ._program import active_nodes as active_nodes
+from ._program import compact as compact
+from ._program import program_length as program_length
+from ._spec import GenomeSpec as GenomeSpec
+from ._variation import Silent as Silent
+from ._variation import mutate as mutate
+
+__all__ = [
+    "GenomeSpec",
+    "Primitive",
+    "ADD",
+    "SUB",
+    "MUL",
+    "DIV",
+    "POW",
+    "IF_ELSE",
+    "constant",
+    "parameter",
+    "Genomes",
+    "random_genome",
+    "to_dna",
+    "from_dna",
+    "parameters_of",
+    "mutate",
+    "Silent",
+    "active_nodes",
+    "compact",
+    "CompactProgram",
+    "program_length",
+    "canonical_key",
+]
