@@ -130,7 +130,8 @@ def from_dna(spec: GenomeSpec, dna: Any, parameters: Mapping[str, float] | None 
     dna = np.asarray(dna)
     if dna.shape != (spec.n_genes,) or not np.issubdtype(dna.dtype, np.integer):
         raise ValueError(
-            f"dna must be {spec.n_genes} integers for this spec, got shape {dna.shape} of {dna.dtype}"
+            f"dna must be {spec.n_genes} integers for this spec, "
+            f"got shape {dna.shape} of {dna.dtype}"
         )
     regions = dna.reshape(-1, 1 + spec.arity)
     inputs, hidden, outputs = np.split(regions, [spec.n_inputs, spec.n_inputs + spec.n_hidden])

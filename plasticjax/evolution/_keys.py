@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, UInt32
 
 from ._genome import Genomes
+from ._program import owned_parameters, used_addresses
 from ._spec import GenomeSpec
 
 _LANES = np.array([0x9E3779B9, 0x7F4A7C15], np.uint32)
@@ -25,25 +26,27 @@ def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
     Returns:
         The key [2]; `jnp.unique(keys, axis=0)` finds the distinct programs of a population.
     """
+    used = used_addresses(spec, genome.op)
+    owned = owned_parameters(spec, genome.op)
     theta = _theta_words(genome.theta)
-    inputs = _mix(_LANES + jnp.arange(spec.n_inputs, dtype=jnp.uint32)[:, None] * 2 + 1)
+    commutes = jnp.zeros(spec.n_hidden, bool)
+    for index, primitive in enumerate(spec.primitives):
+        commutes |= (genome.op == index) & primitive.commutative
+    inputs = _mix(_LANES * (2 * jnp.arange(spec.n_inputs, dtype=jnp.uint32)[:, None] + 1))
     numbers = jnp.concatenate([inputs, jnp.zeros((spec.n_hidden, 2), jnp.uint32)])
 
     def visit(node, numbers):
-        op = genome.op[node]
-        values = numbers[genome.arg[node]]
-        number = jnp.zeros(2, jnp.uint32)
-        for index, primitive in enumerate(spec.primitives):
-            mine = _mix(_LANES * jnp.uint32(2 * index + 3))
-            if primitive.commutative:
-                mine = _mix(mine + jnp.sum(_mix(values[: primitive.arity] + 5), 0, jnp.uint32))
-            else:
-                for slot in range(primitive.arity):
-                    mine = _mix(mine * 31 + values[slot])
-            for slot in range(len(primitive.parameters)):
-                for word in theta:
-                    mine = _mix(mine * 31 + word[node, slot])
-            number = jnp.where(op == index, mine, number)
+        start = _mix(_LANES * (2 * genome.op[node].astype(jnp.uint32) + 3))
+        swapped, ordered = start, start
+        for slot in range(spec.arity):
+            read = numbers[genome.arg[node, slot]]
+            swapped = jnp.where(used[node, slot], swapped + _mix(read), swapped)
+            ordered = jnp.where(used[node, slot], _mix(ordered * 31 + read), ordered)
+        number = jnp.where(commutes[node], _mix(swapped), ordered)
+        for slot in range(spec.n_theta):
+            for word in theta:
+                longer = _mix(number * 31 + word[node, slot])
+                number = jnp.where(owned[node, slot], longer, number)
         return numbers.at[spec.n_inputs + node].set(number)
 
     numbers = jax.lax.fori_loop(0, spec.n_hidden, visit, numbers)

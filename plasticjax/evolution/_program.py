@@ -36,6 +36,15 @@ def used_addresses(spec, op):
     return arity[:, None] > jnp.arange(spec.arity)
 
 
+def owned_parameters(spec, op):
+    """Which parameter slots a node with each operation owns, `[hidden, theta]`."""
+    owned = jnp.zeros((*op.shape, spec.n_theta), bool)
+    for index, primitive in enumerate(spec.primitives):
+        slots = jnp.arange(spec.n_theta) < len(primitive.parameters)
+        owned |= (op == index)[:, None] & slots
+    return owned
+
+
 def active_nodes(spec: GenomeSpec, genome: Genomes) -> Bool[Array, " hidden"]:
     """The nodes that an output depends on, through addresses that are used.
 

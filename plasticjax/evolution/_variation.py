@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from ._genome import Genomes, address_of_rank, initial_theta, rank_of_address
 from ._keys import canonical_key
-from ._program import active_nodes
+from ._program import active_nodes, owned_parameters
 from ._spec import GenomeSpec
 
 # Mutations drawn per turn of the loop: two turns serve nearly every genome at usual rates.
@@ -67,7 +67,7 @@ def mutate(
     arg = jnp.where(arg_hit, address_of_rank(spec, arg_rank), genome.arg)
     out = jnp.where(out_hit, _other(genome.out, out_drawn), genome.out)
 
-    owned = _owned(spec, op)
+    owned = owned_parameters(spec, op)
     anew = op_hit[:, None] & owned
     first = initial_theta(spec, op, key=initial_key).astype(genome.theta.dtype)
     theta = jnp.where(op_hit[:, None], first, genome.theta)
@@ -85,14 +85,6 @@ def mutate(
 
 def _other(current, drawn):
     return drawn + (drawn >= current)
-
-
-def _owned(spec, op):
-    owned = jnp.zeros((spec.n_hidden, spec.n_theta), bool)
-    for index, primitive in enumerate(spec.primitives):
-        slots = jnp.arange(spec.n_theta) < len(primitive.parameters)
-        owned |= (op == index)[:, None] & slots
-    return owned
 
 
 def _disturb(theta, owned, rate, scale, key):
