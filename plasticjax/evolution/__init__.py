@@ -1,11 +1,16 @@
 """Cartesian genetic programming: search spaces, genomes, and the programs that they encode."""
 
+from ._evaluate import evaluate as evaluate
+from ._evaluate import evaluate_population as evaluate_population
+from ._evolved import Program as Program
+from ._evolved import ProgramRule as ProgramRule
 from ._genome import Genomes as Genomes
 from ._genome import from_dna as from_dna
 from ._genome import parameters_of as parameters_of
 from ._genome import random_genome as random_genome
 from ._genome import to_dna as to_dna
 from ._keys import canonical_key as canonical_key
+from ._keys import functional_key as functional_key
 from ._primitives import ADD as ADD
 from ._primitives import DIV as DIV
 from ._primitives import IF_ELSE as IF_ELSE
@@ -19,6 +24,7 @@ from ._program import CompactProgram as CompactProgram
 from ._program import active_nodes as active_nodes
 from ._program import compact as compact
 from ._program import program_length as program_length
+from ._reorder import reorder as reorder
 from ._spec import GenomeSpec as GenomeSpec
 from ._variation import Silent as Silent
 from ._variation import mutate as mutate
@@ -41,9 +47,15 @@ __all__ = [
     "parameters_of",
     "mutate",
     "Silent",
+    "reorder",
     "active_nodes",
     "compact",
     "CompactProgram",
     "program_length",
     "canonical_key",
+    "functional_key",
+    "evaluate",
+    "evaluate_population",
+    "Program",
+    "ProgramRule",
 ]

@@ -1,10 +1,14 @@
 """Keys that are equal for programs that compute the same."""
 
+import hashlib
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt32
+from jaxtyping import Array, UInt32, UInt64
 
+from ._evaluate import evaluate
 from ._genome import Genomes
 from ._program import owned_parameters, used_addresses
 from ._spec import GenomeSpec
@@ -54,6 +58,51 @@ def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
     for output in range(spec.outputs):
         key = _mix(key * 31 + numbers[genome.out[output]])
     return key
+
+
+def functional_key(
+    spec: GenomeSpec, genomes: Genomes, *, points: int = 10, digits: int = 12, seed: int = 0
+) -> UInt64[np.ndarray, "*batch"]:
+    """Number of the function that a program computes, by its outputs on a few seeded points.
+
+    The points are uniform in -100 to 100; outputs are computed in float64 and rounded. Equal
+    functions can still differ by rounding, and different functions can agree on all points. Runs
+    on the host, so not under jit.
+
+    Args:
+        spec: the search space.
+        genomes: genomes with any leading axes [...].
+        points: number of points.
+        digits: significant digits that count.
+        seed: seed of the points.
+
+    Returns:
+        Keys [...].
+    """
+    batch = np.shape(genomes.out)[:-1]
+    flat = [np.asarray(part).reshape(-1, *np.shape(part)[len(batch) :]) for part in genomes]
+    inputs = np.random.default_rng(seed).uniform(-100, 100, (points, spec.n_inputs))
+    with jax.enable_x64(True):
+        population = Genomes(*flat[:3], flat[3].astype(np.float64))
+        outputs = np.asarray(_run_all(spec)(population, inputs))
+    rounded = _round(outputs.reshape(len(outputs), -1), digits)
+    keys = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rounded]
+    return np.frombuffer(b"".join(keys), np.uint64).reshape(batch)
+
+
+@lru_cache(maxsize=64)
+def _run_all(spec):
+    run = lambda genome, inputs: evaluate(spec, genome, inputs, "vmap_select")  # noqa: E731
+    return jax.jit(jax.vmap(run, (0, None)))
+
+
+def _round(values, digits):
+    finite = np.isfinite(values) & (values != 0)
+    magnitude = np.floor(np.log10(np.abs(np.where(finite, values, 1.0))))
+    mantissa = np.round(np.where(finite, values, 0.0) / 10.0**magnitude, digits - 1)
+    # One bit pattern for NaN and for zero.
+    special = np.where(np.isnan(values), np.nan, np.where(np.isinf(values), values, 0.0))
+    return np.stack([np.where(finite, mantissa, special) + 0.0, np.where(finite, magnitude, 0)], -1)
 
 
 def _theta_words(theta):
