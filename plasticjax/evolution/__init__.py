@@ -2,6 +2,8 @@
 
 from ._evaluate import evaluate as evaluate
 from ._evaluate import evaluate_population as evaluate_population
+from ._evolve import Evolved as Evolved
+from ._evolve import evolve as evolve
 from ._evolved import Program as Program
 from ._evolved import ProgramRule as ProgramRule
 from ._genome import Genomes as Genomes
@@ -9,8 +11,12 @@ from ._genome import from_dna as from_dna
 from ._genome import parameters_of as parameters_of
 from ._genome import random_genome as random_genome
 from ._genome import to_dna as to_dna
+from ._individuals import complexity as complexity
+from ._individuals import random_individual as random_individual
 from ._keys import canonical_key as canonical_key
 from ._keys import functional_key as functional_key
+from ._mu_plus_lambda import MuPlusLambda as MuPlusLambda
+from ._objective import Objective as Objective
 from ._primitives import ADD as ADD
 from ._primitives import DIV as DIV
 from ._primitives import IF_ELSE as IF_ELSE
@@ -25,7 +31,11 @@ from ._program import active_nodes as active_nodes
 from ._program import compact as compact
 from ._program import program_length as program_length
 from ._reorder import reorder as reorder
+from ._search import Search as Search
 from ._spec import GenomeSpec as GenomeSpec
+from ._state import Asked as Asked
+from ._state import Record as Record
+from ._state import SearchState as SearchState
 from ._variation import Silent as Silent
 from ._variation import mutate as mutate
 
@@ -58,4 +68,14 @@ __all__ = [
     "evaluate_population",
     "Program",
     "ProgramRule",
+    "Objective",
+    "MuPlusLambda",
+    "Search",
+    "SearchState",
+    "Asked",
+    "Record",
+    "evolve",
+    "Evolved",
+    "random_individual",
+    "complexity",
 ]
