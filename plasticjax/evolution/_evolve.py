@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from ._search import Search, tasks_key
 from ._state import Record, SearchState
 
 
+@runtime_checkable
 class Checkpoints(Protocol):
     """Where states are kept, such as `plasticjax.runtime.Checkpoints`."""
 

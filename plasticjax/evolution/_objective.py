@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +14,6 @@ from ._evolved import Program
 from ._individuals import Specs, complexity, genomes_of
 from ._program import active_nodes, compact
 
-Reduction = Literal["mean", "min", "median"]
 _REDUCTIONS = {"mean": jnp.mean, "min": jnp.min, "median": jnp.median}
 
 
@@ -41,7 +40,7 @@ class Objective(eqx.Module):
     fitness: Callable[..., Any] = eqx.field(static=True)
     specs: Specs = eqx.field(static=True)
     environments: PyTree
-    reduce: Reduction = eqx.field(static=True, default="mean")
+    reduce: str = eqx.field(static=True, default="mean")
     batch: int = eqx.field(static=True, default=64)
     penalty: float = 0.0
 
