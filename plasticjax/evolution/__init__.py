@@ -15,6 +15,10 @@ from ._individuals import complexity as complexity
 from ._individuals import random_individual as random_individual
 from ._keys import canonical_key as canonical_key
 from ._keys import functional_key as functional_key
+from ._local_search import AbstractLocalSearch as AbstractLocalSearch
+from ._local_search import GradientSearch as GradientSearch
+from ._local_search import NaturalEvolutionSearch as NaturalEvolutionSearch
+from ._local_search import clipped_descent as clipped_descent
 from ._mu_plus_lambda import MuPlusLambda as MuPlusLambda
 from ._objective import Objective as Objective
 from ._primitives import ADD as ADD
@@ -76,6 +80,10 @@ __all__ = [
     "Record",
     "evolve",
     "Evolved",
+    "AbstractLocalSearch",
+    "GradientSearch",
+    "NaturalEvolutionSearch",
+    "clipped_descent",
     "random_individual",
     "complexity",
 ]

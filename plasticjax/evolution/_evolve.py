@@ -186,6 +186,8 @@ def _device_block(objectives, search: Search, key, mesh):
 
 
 def _host_block(objectives, search: Search, key, mesh):
+    if search.local_search is not None:
+        raise ValueError("local_search must be None for an objective that is not traced")
     if mesh is not None:
         raise ValueError("mesh must be None: this objective is not traced, it runs on the host")
     ask, tell = jax.jit(search.ask), jax.jit(search.tell)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ._distinct import evaluate_distinct
 from ._individuals import Specs, complexity, individual_key, random_individual
+from ._local_search import AbstractLocalSearch, refine
 from ._mu_plus_lambda import MuPlusLambda
 from ._objective import Objective
 from ._state import Asked, Memory, Record, SearchState, recall, remember
@@ -33,6 +34,7 @@ class Search(eqx.Module):
         target: an island stops when its champion reaches it (units of the objective).
         max_evaluations: an island stops when it has asked for as many; None: no limit.
         memory: how many evaluated programs an island remembers, 0 or more.
+        local_search: how parameters are improved within a generation; None: not at all.
         resample: whether every generation meets new tasks; then parents are evaluated again.
     """
 
@@ -43,6 +45,7 @@ class Search(eqx.Module):
     target: float = eqx.field(static=True, default=float("inf"))
     max_evaluations: int | None = eqx.field(static=True, default=None)
     memory: int = eqx.field(static=True, default=0)
+    local_search: AbstractLocalSearch | None = None
     resample: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
@@ -53,6 +56,16 @@ class Search(eqx.Module):
             )
         if not all(0 <= hurdle <= 100 for hurdle in self.hurdles):
             raise ValueError(f"hurdles must be percentiles from 0 to 100, got {self.hurdles}")
+        if self.local_search is not None:
+            if self.objectives > 1:
+                raise ValueError(
+                    f"local_search needs a single objective, got objectives={self.objectives}"
+                )
+            if not any(spec.n_theta for spec in jax.tree.leaves(self.specs)):
+                raise ValueError(
+                    "local_search must be None for specs without parameters; add "
+                    "plasticjax.evolution.parameter() to the primitives"
+                )
         if self.memory < 0:
             raise ValueError(f"memory must be 0 or more programs, got {self.memory}")
         if 0 < self.memory < self.strategy.mu + self.strategy.lam:
@@ -222,8 +235,7 @@ class Search(eqx.Module):
             `asked.fitness` with the needed entries filled in (units of the objectives).
         """
         islands, count = asked.needed.shape
-        drawn = state.generation if self.resample else jnp.zeros_like(state.generation)
-        keys = jax.vmap(partial(jax.random.fold_in, key))(drawn)
+        keys = self._task_keys(state, key)
         keys, settings, island = jax.tree.map(
             lambda leaf: jnp.repeat(leaf, count, axis=0), (keys, state.settings, state.island)
         )
@@ -243,6 +255,10 @@ class Search(eqx.Module):
                 alive &= fitness[..., index] >= bound(fitness[..., index])[:, None]
         return fitness
 
+    def _task_keys(self, state, key):
+        drawn = state.generation if self.resample else jnp.zeros_like(state.generation)
+        return jax.vmap(partial(jax.random.fold_in, key))(drawn)
+
     def step(
         self, state: SearchState, key: Any, objectives: tuple[Objective, ...]
     ) -> tuple[SearchState, Record]:
@@ -258,6 +274,22 @@ class Search(eqx.Module):
         """
         state, asked = self.ask(state, key)
         fitness = self.judge(objectives, state, asked, tasks_key(key))
+        if self.local_search is not None:
+            own = jax.vmap(
+                lambda island, time: jax.random.fold_in(
+                    jax.random.fold_in(local_key(key), island), time
+                )
+            )(state.island, state.generation)
+            asked, fitness = refine(
+                self.local_search,
+                self.specs,
+                objectives[0],
+                asked,
+                fitness,
+                keys=own,
+                settings=state.settings,
+                task_key=self._task_keys(state, tasks_key(key)),
+            )
         state = self.tell(state, asked, fitness)
         return state, self.record(state, asked)
 
@@ -298,6 +330,11 @@ class Search(eqx.Module):
 def tasks_key(key: Any) -> Any:
     """The key of the tasks that goes with the key of a search."""
     return jax.random.fold_in(key, 2**31)
+
+
+def local_key(key: Any) -> Any:
+    """The key of the local search that goes with the key of a search."""
+    return jax.random.fold_in(key, 2**31 + 1)
 
 
 def _percentile(values, percent):
