@@ -4,6 +4,7 @@ from ._evaluate import evaluate as evaluate
 from ._evaluate import evaluate_population as evaluate_population
 from ._evolved import Program as Program
 from ._evolved import ProgramRule as ProgramRule
+from ._expression import from_expression as from_expression
 from ._genome import Genomes as Genomes
 from ._genome import from_dna as from_dna
 from ._genome import parameters_of as parameters_of
@@ -26,6 +27,12 @@ from ._program import compact as compact
 from ._program import program_length as program_length
 from ._reorder import reorder as reorder
 from ._spec import GenomeSpec as GenomeSpec
+from ._symbolic import from_json as from_json
+from ._symbolic import input_names as input_names
+from ._symbolic import to_json as to_json
+from ._symbolic import to_latex as to_latex
+from ._symbolic import to_source as to_source
+from ._symbolic import to_sympy as to_sympy
 from ._variation import Silent as Silent
 from ._variation import mutate as mutate
 
@@ -58,4 +65,11 @@ __all__ = [
     "evaluate_population",
     "Program",
     "ProgramRule",
+    "to_sympy",
+    "to_latex",
+    "to_source",
+    "to_json",
+    "from_json",
+    "from_expression",
+    "input_names",
 ]
