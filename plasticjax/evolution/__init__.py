@@ -6,6 +6,7 @@ from ._evolve import Evolved as Evolved
 from ._evolve import evolve as evolve
 from ._evolved import Program as Program
 from ._evolved import ProgramRule as ProgramRule
+from ._expression import from_expression as from_expression
 from ._genome import Genomes as Genomes
 from ._genome import from_dna as from_dna
 from ._genome import parameters_of as parameters_of
@@ -40,6 +41,12 @@ from ._spec import GenomeSpec as GenomeSpec
 from ._state import Asked as Asked
 from ._state import Record as Record
 from ._state import SearchState as SearchState
+from ._symbolic import from_json as from_json
+from ._symbolic import input_names as input_names
+from ._symbolic import to_json as to_json
+from ._symbolic import to_latex as to_latex
+from ._symbolic import to_source as to_source
+from ._symbolic import to_sympy as to_sympy
 from ._variation import Silent as Silent
 from ._variation import mutate as mutate
 
@@ -86,4 +93,11 @@ __all__ = [
     "clipped_descent",
     "random_individual",
     "complexity",
+    "to_sympy",
+    "to_latex",
+    "to_source",
+    "to_json",
+    "from_json",
+    "from_expression",
+    "input_names",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._genome import Genomes
-from ._program import CompactProgram, active_nodes
+from ._program import CompactProgram, active_nodes, for_each_node
 from ._spec import GenomeSpec
 
 Method = Literal["auto", "straightline", "scan_switch", "vmap_select"]
@@ -26,7 +26,7 @@ class Computed(NamedTuple):
 def evaluate(
     spec: GenomeSpec,
     genome: Genomes | CompactProgram,
-    inputs: Float[Array, "*points inputs"],
+    inputs: Float[Array | np.ndarray, "*points inputs"],
     method: Method = "auto",
 ) -> Float[Array, "*points outputs"]:
     """Runs one program on any number of points.
@@ -64,7 +64,7 @@ def evaluate(
 def evaluate_population(
     spec: GenomeSpec,
     genomes: Genomes | CompactProgram,
-    inputs: Float[Array, "*points inputs"],
+    inputs: Float[Array | np.ndarray, "*points inputs"],
     method: Method = "scan_switch",
 ) -> Float[Array, "population *points outputs"]:
     """Runs many programs on the same points.
@@ -213,7 +213,7 @@ def _interpret(spec, genome, theta, values, run):
             lambda buffer, new: buffer.at[spec.n_inputs + place].set(new), known, made
         )
 
-    known = jax.lax.fori_loop(0, op.shape[0], visit, known)
+    known = for_each_node(op.shape[0], visit, known)
     return [
         jax.tree.map(lambda buffer, at=genome.out[output]: buffer[at], known)
         for output in range(spec.outputs)

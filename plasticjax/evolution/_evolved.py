@@ -32,7 +32,9 @@ class Program(eqx.Module):
     spec: GenomeSpec = eqx.field(static=True)
     method: Method = eqx.field(static=True, default="auto")
 
-    def __call__(self, inputs: Float[Array, "*points inputs"]) -> Float[Array, "*points outputs"]:
+    def __call__(
+        self, inputs: Float[Array | np.ndarray, "*points inputs"]
+    ) -> Float[Array, "*points outputs"]:
         """Runs the program.
 
         Args:

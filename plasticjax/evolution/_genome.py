@@ -40,10 +40,11 @@ def random_genome(spec: GenomeSpec, *, key: Any) -> Genomes:
         An unbatched genome.
     """
     op_key, arg_key, out_key, theta_key = jax.random.split(key, 4)
-    op = jax.random.randint(op_key, (spec.n_hidden,), 0, len(spec.primitives))
+    op = jax.random.randint(op_key, (spec.n_hidden,), 0, len(spec.primitives), jnp.int32)
     choices = jnp.asarray(spec.address_choices)[:, None]
-    rank = jax.random.randint(arg_key, (spec.n_hidden, spec.arity), 0, choices)
-    out = jax.random.randint(out_key, (spec.outputs,), 0, spec.n_inputs + spec.n_hidden)
+    rank = jax.random.randint(arg_key, (spec.n_hidden, spec.arity), 0, choices, jnp.int32)
+    addresses = spec.n_inputs + spec.n_hidden
+    out = jax.random.randint(out_key, (spec.outputs,), 0, addresses, jnp.int32)
     arg = address_of_rank(spec, rank)
     return Genomes(op, arg, out, initial_theta(spec, op, key=theta_key))
 

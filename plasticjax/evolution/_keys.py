@@ -1,6 +1,7 @@
 """Keys that are equal for programs that compute the same."""
 
 import hashlib
+import math
 from functools import lru_cache
 
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, UInt32, UInt64
 
 from ._evaluate import evaluate
 from ._genome import Genomes
-from ._program import owned_parameters, used_addresses
+from ._program import for_each_node, owned_parameters, used_addresses
 from ._spec import GenomeSpec
 
 _LANES = np.array([0x9E3779B9, 0x7F4A7C15], np.uint32)
@@ -53,7 +54,7 @@ def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
                 number = jnp.where(owned[node, slot], longer, number)
         return numbers.at[spec.n_inputs + node].set(number)
 
-    numbers = jax.lax.fori_loop(0, spec.n_hidden, visit, numbers)
+    numbers = for_each_node(spec.n_hidden, visit, numbers)
     key = _mix(_LANES)
     for output in range(spec.outputs):
         key = _mix(key * 31 + numbers[genome.out[output]])
@@ -80,12 +81,13 @@ def functional_key(
         Keys [...].
     """
     batch = np.shape(genomes.out)[:-1]
-    flat = [np.asarray(part).reshape(-1, *np.shape(part)[len(batch) :]) for part in genomes]
+    count = math.prod(batch)
+    flat = [np.asarray(part).reshape(count, *np.shape(part)[len(batch) :]) for part in genomes]
     inputs = np.random.default_rng(seed).uniform(-100, 100, (points, spec.n_inputs))
     with jax.enable_x64(True):
         population = Genomes(*flat[:3], flat[3].astype(np.float64))
         outputs = np.asarray(_run_all(spec)(population, inputs))
-    rounded = _round(outputs.reshape(len(outputs), -1), digits)
+    rounded = _round(outputs.reshape(count, -1), digits)
     keys = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rounded]
     return np.frombuffer(b"".join(keys), np.uint64).reshape(batch)
 

@@ -303,6 +303,11 @@ def constant(value: float, name: str | None = None) -> Primitive:
     )
 
 
+def is_constant(primitive):
+    """Whether `constant` made a primitive, whose number is then `function.value`."""
+    return isinstance(primitive.function, _Always)
+
+
 def parameter(initial: float | Callable[[Any], Any] = 1.0, name: str = "Parameter") -> Primitive:
     """An operation without inputs that gives a number its node owns and evolution can tune.
 

@@ -28,6 +28,11 @@ class CompactProgram(NamedTuple):
     size: Int[Array, "*batch"]
 
 
+def for_each_node(count, visit, state):
+    """`jax.lax.fori_loop` over nodes; a body that indexes nothing cannot be traced."""
+    return jax.lax.fori_loop(0, count, visit, state) if count else state
+
+
 def used_addresses(spec, op):
     """Which address genes a node with each operation reads, `[hidden, arity]`."""
     arity = jnp.zeros_like(op)
@@ -69,7 +74,7 @@ def active_nodes(spec: GenomeSpec, genome: Genomes) -> Bool[Array, " hidden"]:
             words = _mark(words, genome.arg[node, slot], active & used[node, slot])
         return words
 
-    words = jax.lax.fori_loop(0, spec.n_hidden, visit, words)
+    words = for_each_node(spec.n_hidden, visit, words)
     return _marked(words, spec.n_inputs + jnp.arange(spec.n_hidden))
 
 

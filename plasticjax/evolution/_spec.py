@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._primitives import Primitive
+from ._primitives import Primitive, is_constant
 
 Semantics = Literal["ieee", "strict", "protected"]
 Power = Literal["nan", "complex_real"]
@@ -156,6 +156,7 @@ class GenomeSpec:
         return {
             "inputs": list(self.inputs),
             "primitives": [primitive.name for primitive in self.primitives],
+            "constants": {p.name: p.function.value for p in self.primitives if is_constant(p)},
             "columns": self.columns,
             "rows": self.rows,
             "levels_back": self.levels_back,
