@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
+
 from plasticjax.runtime import CheckpointError
 
 from ._claims import NOT_REPRODUCED, NotFiniteError, print_table
 from ._config import override, replace
 from ._discovery import discover, find
 from ._errors import UserError
+from ._processes import is_worker, join, launch
 from ._report import report
 from ._run import execute
 
@@ -38,6 +41,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None, package: str = "experiments") -> int:
     """Run the command with the experiments of `package` and return its exit status."""
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return options.action(options, package)
     except (UserError, CheckpointError, OSError) as error:
@@ -61,6 +65,9 @@ def _list(options: argparse.Namespace, package: str) -> int:
 
 def _run(options: argparse.Namespace, package: str) -> int:
     experiment = find(options.name, package)
+    if options.processes > 1 and not is_worker():
+        return launch(options.processes, options.arguments)
+    join(cluster=options.cluster, devices=options.devices)
     config, size = _configure(experiment.load().Config, options)
     directory, metrics = execute(
         experiment,
@@ -70,7 +77,10 @@ def _run(options: argparse.Namespace, package: str) -> int:
         command=_command(options),
         out=options.out,
         resume=options.resume,
+        spread=options.devices is not None or options.processes > 1 or options.cluster,
     )
+    if jax.process_index() > 0:
+        return 0
     print_table(f"{experiment.name} ({size})", metrics["claims"])
     print(f"{metrics['wall_seconds']:.0f} s, {metrics['compile_seconds']:.0f} s of it compiling")
     print(f"wrote {directory}")
@@ -111,6 +121,12 @@ def _report(options: argparse.Namespace, package: str) -> int:
     )
     print(f"wrote {options.output}: {', '.join(names) or 'no runs yet'}")
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid; a number >= 1 is expected")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,6 +173,24 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     action.add_argument(
         "--check", action="store_true", help="exit with status 1 if a claim is not reproduced"
+    )
+
+    action.add_argument(
+        "--devices",
+        type=_count,
+        metavar="N",
+        help="spread independent searches over N CPU devices of each process, or over all GPUs",
+    )
+    together = action.add_mutually_exclusive_group()
+    together.add_argument(
+        "--processes",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="start N processes on this machine that share the work",
+    )
+    together.add_argument(
+        "--cluster", action="store_true", help="join the processes that SLURM or MPI started"
     )
 
     action = actions.add_parser("report", help="collect all runs into the reproduction table")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy.typing as npt
+from jax.sharding import Mesh
 
 Size = Literal["smoke", "default", "paper"]
 SIZES: tuple[Size, ...] = ("smoke", "default", "paper")
@@ -59,6 +60,15 @@ class Progress(Protocol):
 class Job(Protocol):
     """What an experiment may ask of the command that runs it."""
 
+    @property
+    def mesh(self) -> Mesh | None:
+        """The devices over which independent parts of the work may be spread; None: one device."""
+        ...
+
+    def part(self, name: str) -> "Job":
+        """The job of one part of the work, with checkpoints of its own."""
+        ...
+
     def progress(self, total: int, description: str) -> AbstractContextManager[Progress]:
         """Show a progress bar of `total` steps for the length of a `with` block."""
         ...
@@ -75,7 +85,9 @@ class Job(Protocol):
         ...
 
 
-class _NullProgress:
+class NullProgress:
+    """A progress bar that shows nothing."""
+
     def advance(self, n: int = 1, **metrics: Any) -> None:
         pass
 
@@ -83,9 +95,14 @@ class _NullProgress:
 class NullJob:
     """A `Job` that shows and stores nothing, for tests and for use inside notebooks."""
 
+    mesh = None
+
+    def part(self, name: str) -> "NullJob":
+        return self
+
     @contextmanager
     def progress(self, total: int, description: str) -> Iterator[Progress]:
-        yield _NullProgress()
+        yield NullProgress()
 
     def save(self, step: int, state: Any) -> None:
         pass

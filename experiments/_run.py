@@ -10,7 +10,12 @@ from typing import Any
 
 import jax
 
-from plasticjax.runtime import compile_time, enable_compilation_cache, require_writable
+from plasticjax.runtime import (
+    compile_time,
+    device_mesh,
+    enable_compilation_cache,
+    require_writable,
+)
 
 from ._claims import judge
 from ._config import fingerprint
@@ -31,6 +36,7 @@ def execute(
     command: str,
     out: Path,
     resume: bool,
+    spread: bool = False,
 ) -> tuple[Path, dict[str, Any]]:
     """Run `experiment`, write its files, and return their directory and the metrics."""
     if config.dtype not in _DTYPES:
@@ -44,8 +50,11 @@ def execute(
         raise UserError(str(error)) from error
     module = experiment.load()
     described = {"experiment": experiment.name, "config": dataclasses.asdict(config), "key": key}
-    write_json(directory / "config.json", described)
-    job = RunJob(directory / "checkpoints", resume)
+    leads = jax.process_index() == 0
+    if leads:
+        write_json(directory / "config.json", described)
+    mesh = device_mesh() if spread else None
+    job = RunJob(directory / "checkpoints", resume, mesh, leads)
     enable_compilation_cache()
     started = time.monotonic()
     with jax.enable_x64(config.dtype == "float64"), compile_time() as compiling:
@@ -53,20 +62,29 @@ def execute(
         result = jax.block_until_ready(result)
         wall_seconds = time.monotonic() - started
         claims = judge(module.CLAIMS, result, seeds=config.seeds, size=size)
-        _write_figure(directory / "figure.png", module.figure, result)
+        if leads:
+            _write_figure(directory / "figure.png", module.figure, result)
+    if spread and not job.spreads and leads:
+        print(f"note: {experiment.name} runs on one device; --devices does not speed it up")
     metrics = {
         **described,
         "size": size,
         "command": command,
         "config_hash": name,
         "versions": _versions(),
-        "machine": {"cpus": os.cpu_count(), "device": jax.devices()[0].device_kind},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "device": jax.devices()[0].device_kind,
+            "devices": mesh.size if mesh is not None and job.spreads else 1,
+            "processes": jax.process_count(),
+        },
         "wall_seconds": round(wall_seconds, 3),
         "compile_seconds": round(compiling.seconds, 3),
         "resumed_from": job.resumed_from,
         "claims": claims,
     }
-    write_json(directory / "metrics.json", metrics)
+    if leads:
+        write_json(directory / "metrics.json", metrics)
     return directory, metrics
 
 

@@ -50,7 +50,7 @@ def test_run_writes_all_files(command, tmp_path):
     assert {"python", "jax", "jaxlib", "equinox", "optax", "plasticjax"} == set(metrics["versions"])
     assert metrics["wall_seconds"] > 0
     assert metrics["compile_seconds"] >= 0
-    assert set(metrics["machine"]) == {"cpus", "device"}
+    assert set(metrics["machine"]) == {"cpus", "device", "devices", "processes"}
     distance, bits, never = metrics["claims"]
     assert set(distance) == {
         "statement", "paper", "source", "mean", "sd", "n", "values", "accept", "verdict"
