@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._genome import Genomes
+from ._primitives import guarded
 from ._program import CompactProgram, active_nodes, for_each_node
 from ._spec import GenomeSpec
 
@@ -101,7 +102,7 @@ def evaluate_values(spec, genome, values, method):
     concrete = not any(isinstance(part, jax.core.Tracer) for part in genome[:3])
     if method == "auto":
         method = "straightline" if concrete else "scan_switch"
-    dtype = jnp.result_type(*values, genome.theta, jnp.float16)
+    dtype = float_type(*values)
     inner = jnp.result_type(dtype, jnp.complex64) if spec.power == "complex_real" else dtype
     values = jnp.broadcast_arrays(*[jnp.asarray(value, inner) for value in values])
     theta = genome.theta.astype(inner)
@@ -119,6 +120,12 @@ def evaluate_values(spec, genome, values, method):
             fault = output.fault if fault is None else fault | output.fault
     numbers = [jnp.real(output.value) for output in outputs]
     return [number if fault is None else jnp.where(fault, jnp.nan, number) for number in numbers]
+
+
+def float_type(*values):
+    """The common type of values, or the default one where they are integers."""
+    dtype = jnp.result_type(*values)
+    return dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
 
 
 class Structure(NamedTuple):
@@ -179,7 +186,7 @@ def _apply(spec, primitive, read, theta, like):
     if spec.semantics == "protected" and primitive.protected is not None:
         function = primitive.protected
     values = [computed.value for computed in read[: primitive.arity]]
-    made = function(*values, *[theta[slot] for slot in range(len(primitive.parameters))])
+    made = guarded(function)(*values, *[theta[s] for s in range(len(primitive.parameters))])
     value = jnp.broadcast_to(jnp.asarray(made, like.dtype), like.shape)
     if spec.semantics != "strict":
         return Computed(value)

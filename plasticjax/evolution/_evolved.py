@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._evaluate import Method, evaluate, evaluate_values
+from ._evaluate import Method, evaluate, evaluate_values, float_type
 from ._genome import Genomes
 from ._program import CompactProgram
 from ._spec import GenomeSpec
@@ -125,8 +125,7 @@ class ProgramRule(eqx.Module):
         outputs = evaluate_values(spec, self.program.genome, values, self.program.method)
         change = jax.tree.map(jnp.zeros_like, syn)
         for path, output in zip(self.targets, outputs, strict=True):
-            current = jnp.asarray(_leaf(roots, path))
-            output = output.astype(jnp.result_type(current, jnp.float16))
+            output = output.astype(float_type(_leaf(roots, path)))
             change = eqx.tree_at(
                 lambda tree, path=path: _resolve({"syn": tree}, path), change, output
             )

@@ -60,9 +60,10 @@ class FormulaGraph:
             exact = Fraction(value)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"numbers must be finite, got {value}") from error
-        # 0.1 means 1/10 and not the nearest binary fraction.
+        # 0.1 means 1/10 and not the nearest binary fraction; a product of sympy may be off by one.
         short = exact.limit_denominator(_LARGEST)
-        return short if isinstance(value, float) and float(short) == value else exact
+        near = abs(short - exact) <= abs(exact) * Fraction(1, 10**15)
+        return short if isinstance(value, float) and near else exact
 
     def negative(self, value):
         if isinstance(value, Fraction):
@@ -157,7 +158,7 @@ class FormulaGraph:
             return None
         if factor.denominator == 1:
             return self._repeated(factor.numerator, value) if ADD in self.ops else None
-        if DIV not in self.ops or factor.denominator > _LARGEST:
+        if DIV not in self.ops or factor.denominator > _LARGEST or self.parameters:
             return None
         above = self._multiple(Fraction(factor.numerator), value)
         return None if above is None else self._apply(DIV, above, Fraction(factor.denominator))
@@ -207,7 +208,8 @@ class FormulaGraph:
                 return self._apply(SUB, Fraction(1), Fraction(1))
             if value.denominator == 1 and value > 0 and ADD in self.ops:
                 return self._repeated(value.numerator, self._number_node(Fraction(1)))
-            if value.denominator > 1 and DIV in self.ops and ADD in self.ops:
+            quotient = value.denominator > 1 and not self.parameters
+            if quotient and DIV in self.ops and ADD in self.ops:
                 above, below = Fraction(value.numerator), Fraction(value.denominator)
                 return self._apply(DIV, above, below)
         if self.parameters:

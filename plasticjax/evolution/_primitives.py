@@ -4,6 +4,7 @@ import keyword
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -20,7 +21,8 @@ class Primitive:
         name: Python identifier, unique within a spec; it is how saved programs name the operation.
         arity: how many values it reads, 0 or more.
         function: `function(*values, *parameters) -> value`, elementwise on arrays of any one shape
-            (dimensionless), traceable and differentiable.
+            (dimensionless), traceable and differentiable; partial derivatives that are not finite
+            count as 0.
         parameters: names of the numbers that each node with this operation owns.
         initial: first value of each parameter (dimensionless): a number, or `initial(key)` that
             draws one scalar.
@@ -88,26 +90,31 @@ class Primitive:
             )
 
 
-@jax.custom_jvp
-def divide(x, y):
-    """IEEE quotient `x / y` (dimensionless), whose derivative is 0 where it would not be finite.
+@lru_cache
+def guarded(function):
+    """The same function, with 0 for each partial derivative that is not finite.
 
-    Args:
-        x: numerator, any shape.
-        y: denominator, same shape.
-
-    Returns:
-        The quotient, same shape.
+    A choice or a selection sends the cotangent 0 into what it did not take; 0 times an infinite
+    slope would make the whole gradient NaN.
     """
-    return x / y
 
+    @jax.custom_jvp
+    def run(*values):
+        return function(*values)
 
-@divide.defjvp
-def _divide_jvp(primals, tangents):
-    (x, y), (dx, dy) = primals, tangents
-    safe = jnp.where(y == 0, jnp.ones_like(y), y)
-    slope = jnp.where(y == 0, jnp.zeros_like(y), 1 / safe)
-    return divide(x, y), _finite(slope) * dx - _finite(x / safe * slope) * dy
+    @run.defjvp
+    def differentiate(primals, tangents):
+        value = run(*primals)
+        change = jnp.zeros_like(value)
+        for position, tangent in enumerate(tangents):
+            unit = [
+                jnp.full_like(primal, index == position) for index, primal in enumerate(primals)
+            ]
+            slope = jax.jvp(function, primals, tuple(unit))[1]
+            change += jnp.where(jnp.isfinite(slope), slope, 0) * tangent
+        return value, change.astype(value.dtype)
+
+    return run
 
 
 def protected_divide(x, y):
@@ -121,14 +128,11 @@ def protected_divide(x, y):
         The quotient, same shape.
     """
     zero = y == 0
-    return jnp.where(zero, jnp.ones_like(y), divide(x, jnp.where(zero, jnp.ones_like(y), y)))
+    return jnp.where(zero, jnp.ones_like(y), x / jnp.where(zero, jnp.ones_like(y), y))
 
 
-@jax.custom_jvp
 def power(x, y):
     """`x ** y` as numpy has it (dimensionless); the principal value for complex arguments.
-
-    The derivative is 0 where it would not be finite.
 
     Args:
         x: base, any shape; negative with a fractional exponent gives NaN unless complex.
@@ -145,16 +149,6 @@ def power(x, y):
     return jnp.where(x == 0, at_zero, jnp.exp(y * jnp.log(safe)))
 
 
-@power.defjvp
-def _power_jvp(primals, tangents):
-    (x, y), (dx, dy) = primals, tangents
-    value = power(x, y)
-    outside = x == 0 if jnp.iscomplexobj(x) else x <= 0
-    log = jnp.log(jnp.where(outside, jnp.ones_like(x), x))
-    by_base = jnp.where(y == 0, jnp.zeros_like(x), y * power(x, y - 1))
-    return value, _finite(by_base) * dx + _finite(value * log) * dy
-
-
 def protected_power(x, y):
     """`x ** y`, and 1 where that is not finite (dimensionless).
 
@@ -167,10 +161,6 @@ def protected_power(x, y):
     """
     value = power(x, y)
     return jnp.where(jnp.isfinite(value), value, jnp.ones_like(value))
-
-
-def _finite(slope):
-    return jnp.where(jnp.isfinite(slope), slope, jnp.zeros_like(slope))
 
 
 def _no_exponent(x, y):
@@ -255,7 +245,7 @@ MUL = Primitive(
 DIV = Primitive(
     "Div",
     2,
-    divide,
+    jnp.divide,
     protected=protected_divide,
     fault=lambda x, y: y == 0,
     source="({0} / {1})",

@@ -54,12 +54,17 @@ def to_sympy(program: Program, simplify: bool = False, time_limit: float = 10.0)
     known: list[Any] = [Symbol(name, real=True) for name in input_names(spec)]
     for node, (op, addresses) in zip(rows, structure.nodes, strict=True):
         primitive = spec.primitives[op]
-        numbers = [Float(float(theta[node, slot])) for slot in range(len(primitive.parameters))]
+        numbers = [Float(_shortest(theta[node, slot])) for slot in range(len(primitive.parameters))]
         known.append(_symbolic(primitive, [*(known[a] for a in addresses), *numbers]))
     raw = [known[address] for address in structure.out]
     if simplify:
         raw = _simplified(program, raw, time_limit)
     return raw[0] if spec.outputs == 1 else tuple(raw)
+
+
+def _shortest(number):
+    """The number with as many digits as its own precision has: 0.1 and not 0.10000000149."""
+    return float(str(number))
 
 
 def _symbolic(primitive, values):
@@ -172,7 +177,7 @@ def to_source(program: Program, name: str = "rule") -> str:
     lines = [f"def {name}({', '.join(known)}):"]
     for node, (op, addresses) in zip(rows, structure.nodes, strict=True):
         primitive = spec.primitives[op]
-        numbers = [f"({float(theta[node, s])!r})" for s in range(len(primitive.parameters))]
+        numbers = [f"({_shortest(theta[node, s])!r})" for s in range(len(primitive.parameters))]
         values = [*(known[address] for address in addresses), *numbers]
         template = primitive.source
         call = f"{primitive.name}({', '.join(values)})"

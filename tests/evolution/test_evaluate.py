@@ -261,7 +261,7 @@ def test_gradients_are_those_of_central_differences(method, x64):
         return jnp.sum(jnp.tanh(evaluate(spec, genome._replace(theta=theta), points, method)))
 
     if method == "straightline":
-        some = [index for index in range(60) if jnp.sum(_active(spec, genomes, index)) > 2][:4]
+        some = [index for index in range(60) if jnp.sum(_active(spec, genomes, index)) > 2][:6]
         function, gradient = loss, jax.grad(loss, (1, 2))
     else:
         some = range(60)
@@ -270,16 +270,20 @@ def test_gradients_are_those_of_central_differences(method, x64):
     for index in some:
         genome = individual(genomes, index)
         arguments = (genome.theta, points)
+        if not jnp.all(jnp.isfinite(run(spec, genome, points, "vmap_select"))):
+            continue
         found = gradient(genome, *arguments)
         assert all(bool(jnp.all(jnp.isfinite(part))) for part in found)
-        for which in range(2):
-            direction = jnp.cos(jnp.arange(arguments[which].size) + 1.0)
-            direction = 1e-6 * direction.reshape(arguments[which].shape)
-            ahead = [part + direction * (i == which) for i, part in enumerate(arguments)]
-            behind = [part - direction * (i == which) for i, part in enumerate(arguments)]
-            difference = (function(genome, *ahead) - function(genome, *behind)) / 2
+        for which, moved in enumerate(arguments):
+            direction = jnp.cos(jnp.arange(moved.size) + 1.0).reshape(moved.shape)
+            ends = []
+            for step in (1e-6, -1e-6):
+                shifted = list(arguments)
+                shifted[which] = moved + step * direction
+                ends.append(function(genome, *shifted))
             expected = jnp.sum(found[which] * direction)
-            np.testing.assert_allclose(difference * 1e6, expected * 1e6, rtol=1e-5, atol=1e-6)
+            difference = (ends[0] - ends[1]) / 2e-6
+            np.testing.assert_allclose(difference, expected, rtol=1e-6, atol=1e-6)
             checked += bool(jnp.abs(expected) > 0)
     assert checked >= 4
 
