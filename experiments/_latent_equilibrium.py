@@ -100,8 +100,11 @@ def train(
     job: Job,
     description: str,
     save_every: int = 1,
+    may_diverge: bool = False,
 ) -> list[Trained]:
-    """Trains one network for each protocol and seed; one checkpoint every `save_every` epochs."""
+    """Trains one network for each protocol and seed; one checkpoint every `save_every` epochs.
+
+    A network whose rates are not finite is an error, or has NaN as accuracy if it `may_diverge`."""
     runs = [_Run(protocol, make_layers, task) for protocol in protocols]
     carries = tuple(run.begin(keys) for run in runs)
     curve = np.full((len(runs), len(keys), epochs + 1), np.nan)
@@ -116,7 +119,7 @@ def train(
                 carries[which] = run.learn(carries[which], keys, epoch)
             carries[which], accuracy = run.validate(carries[which], keys)
             accuracy = np.asarray(accuracy)
-            if not np.all(np.isfinite(accuracy)):
+            if not (may_diverge or np.all(np.isfinite(accuracy))):
                 raise FloatingPointError(
                     f"the rates of seed {int(np.argmin(np.isfinite(accuracy)))} of "
                     f"{run.protocol.name!r} are not finite in epoch {epoch}"

@@ -155,7 +155,11 @@ def figure(result: Result):
     shades = colormaps["viridis"](np.linspace(0, 0.9, result.lagged.shape[1]))
     for trace, shade in zip(result.lagged.T, shades, strict=True):
         lagged.plot(trace, color=shade, linewidth=0.8)
-    lagged.set(xlabel="time step", ylabel="rates, chains from fast to slow")
+    lagged.set(xlabel="time step", ylabel="rates, from fast to slow chain")
+    for ax in grid[0]:
+        ax.xaxis.label.set_fontsize(8)
+        ax.yaxis.label.set_fontsize(8)
+        ax.tick_params(labelsize=7)
     accuracy, loss = grid[1]
     epochs = np.arange(1, result.accuracy.shape[1] + 1)
     learning_curve(
@@ -170,6 +174,8 @@ def figure(result: Result):
     learning_curve(
         epochs, result.training_loss, label="while learning", value_label="loss (nats)", ax=loss
     )
+    for ax in grid[1]:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     return fig
 
 

@@ -65,8 +65,17 @@ class Kept(NullJob):
         return self.checkpoint
 
 
-def trained(task, job, protocols=(SHORT,), epochs=3):
-    return train(protocols, layers, task, epochs=epochs, keys=KEYS, job=job, description="a test")
+def trained(task, job, protocols=(SHORT,), epochs=3, **options):
+    return train(
+        protocols,
+        layers,
+        task,
+        epochs=epochs,
+        keys=KEYS,
+        job=job,
+        description="a test",
+        **options,
+    )
 
 
 def test_the_bias_of_a_convolution_learns_with_the_mean_over_positions():
@@ -211,3 +220,5 @@ def test_a_diverging_training_names_the_seed_and_the_epoch(task):
     wild = dataclasses.replace(SHORT, learning_rate=1e30, name="wild")
     with pytest.raises(FloatingPointError, match="of seed 0 of 'wild' are not finite in epoch"):
         trained(task, NullJob(), (wild,))
+    tolerated, other = trained(task, NullJob(), (wild, SHORT), may_diverge=True)
+    assert np.all(np.isnan(tolerated.test)) and np.all(np.isfinite(other.test))
