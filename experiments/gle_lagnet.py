@@ -222,7 +222,7 @@ def figure(result: Result):
             trace = errors[0, :, neuron]
             ax.plot(at, trace / np.abs(trace).max(), color=color, linewidth=0.9, label=name)
         ax.set(xlim=(0, 30), ylim=(-1.1, 1.6), xlabel="time")
-        ax.set_ylabel(f"error, lagging neuron of layer {layer}\n(largest: 1)")
+        ax.set_ylabel(f"error in layer {layer}\n(lagging neuron, largest: 1)")
     grid[2, 0].legend(fontsize=7, frameon=False, ncols=3, loc="upper center")
     for ax in fig.axes:
         ax.tick_params(labelsize=7)
@@ -249,12 +249,13 @@ def _weight(k: int, algorithm: int, width: float) -> Claim:
 def _lag(name: str, layer: int, value: float, width: float, source: str) -> Claim:
     def measure(result: Result):
         neuron = 2 * layer - 1
-        errors, reference = getattr(result.errors, name), result.errors.adjoint
+        errors, reference = getattr(result.errors, name.lower()), result.errors.adjoint
         return lag(*(np.asarray(each)[..., neuron] for each in (errors, reference)))
 
     near = (value - width, value + width)
     return Claim(
-        statement=f"delay of {name} errors behind the adjoint, lagging neuron of layer {layer}",
+        statement=f"{name} errors: delay behind the adjoint, lagging neuron of layer {layer} "
+        "(time units)",
         paper_value=value,
         source=source,
         measure=measure,
@@ -274,7 +275,7 @@ CLAIMS = (
         measure=lambda result: result.loss[:, 0, -1] / result.loss[:, 0, 0],
         accept={"smoke": (0.0, 0.5), "default": (0.0, 0.01), "paper": (0.0, 0.01)},
     ),
-    *(_lag("gle", layer, 0.0, 0.15, SOURCE + ": in phase" + INTERVAL) for layer in (1, 2)),
+    *(_lag("GLE", layer, 0.0, 0.15, SOURCE + ": in phase" + INTERVAL) for layer in (1, 2)),
     *(
         _lag("instantaneous", layer, (3 - layer) * SHIFT, 0.3, "transfer function" + INTERVAL)
         for layer in (1, 2)

@@ -104,7 +104,7 @@ def latent_equilibrium_step(
         tau_m: membrane time constant, a number or a pytree prefix of the state (ms).
         tau_r: prospective time constant, like `tau_m`; by default `tau_m`; 0 switches prospective
             coding off (ms).
-        dt: time step (ms).
+        dt: time step, a number or a scalar (ms).
         optimiser: what becomes of the local gradients, such as `local_rates`; None freezes the
             parameters.
         feedback: parameters through which errors travel down, structured as the parameters; by
