@@ -271,7 +271,7 @@ CLAIMS = (
     Claim(
         statement="GLE: squared error of the output after / before learning",
         paper_value=0.0,
-        source=SOURCE,
+        source=SOURCE + INTERVAL,
         measure=lambda result: result.loss[:, 0, -1] / result.loss[:, 0, 0],
         accept={"smoke": (0.0, 0.5), "default": (0.0, 0.01), "paper": (0.0, 0.01)},
     ),

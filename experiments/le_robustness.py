@@ -207,7 +207,7 @@ def cost_of_noise(synapse: int, result: Result):
 
 
 _DRAWN = "Haider et al. 2021, Fig. {} (drawn, no numbers: 0 stands for none)"
-_GUESS = "; interval guessed after a smoke run"
+_GUESS = "; interval guessed after smaller runs of ours"
 _MISMATCH, _NOISE = (_DRAWN.format(part) + _GUESS for part in ("4a", "4c"))
 CLAIMS = (
     Claim(
