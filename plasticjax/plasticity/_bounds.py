@@ -58,7 +58,7 @@ class SoftBound(AbstractBound):
 
     With $x = (w - lo) / (hi - lo)$, potentiation is multiplied by $(1 - x)^{\mu_+}$ and
     depression by $x^{\mu_-}$. Exponent 0 is the additive rule, 1 the multiplicative one. Source:
-    Gütig, Aharonov, Rotter & Sompolinsky (2003), J. Neurosci. 23, 3697, Eq. 2. The rule of van
+    Gütig, Aharonov, Rotter & Sompolinsky (2003), J. Neurosci. 23, 3697. The rule of van
     Rossum, Bi & Turrigiano (2000), J. Neurosci. 20, 8812, is `SoftBound(mu_plus=0, mu_minus=1)`.
 
     Attributes:

@@ -9,7 +9,7 @@ class Hebb(AbstractRule):
     r"""Change $\eta\, x\, y$ for presynaptic activity x and postsynaptic activity y.
 
     It reads `pre` = x and `post` = y, scalars, and changes the bare weight. Source: Hebb (1949),
-    The Organization of Behavior; Gerstner & Kistler (2002), Biol. Cybern. 87, 404, Eq. 3.
+    The Organization of Behavior; Gerstner & Kistler (2002), Biol. Cybern. 87, 404.
 
     Attributes:
         eta: learning rate, scalar (weight per activity squared, and per ms if `per="time"`).
@@ -26,9 +26,8 @@ class Hebb(AbstractRule):
 class AntiHebb(AbstractRule):
     r"""Change $-\eta\, x\, y$, which decorrelates the neurons that it connects.
 
-    It reads `pre` = x and `post` = y, scalars, and changes the bare weight. Source: Földiák
-    (1990), Biol. Cybern. 64, 165, with target 0: use `threshold` for another one, p², in
-    $-\eta\,(x y - p^2)$.
+    It reads `pre` = x and `post` = y, scalars, and changes the bare weight. With a threshold p²
+    it is $-\eta\,(x y - p^2)$, the rule of Földiák (1990), Biol. Cybern. 64, 165.
 
     Attributes:
         eta: learning rate, scalar (weight per activity squared, and per ms if `per="time"`).

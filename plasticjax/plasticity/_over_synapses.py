@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ._lanes import call_where, select
-from ._rule import AbstractUpdate, Per, require_structure
+from ._rule import AbstractRule, AbstractUpdate, Per, require_structure
 
 
 class EdgeList(NamedTuple):
@@ -80,14 +80,15 @@ def over_synapses(
     return _RuleOverSynapses(rule, mask, edges)
 
 
-class _RuleOverSynapses(eqx.Module):
+class _RuleOverSynapses(AbstractRule):
     rule: Any
     mask: Any
     edges: Any
+    per: Per | None = eqx.field(static=True)
 
-    @property
-    def per(self) -> Per | None:
-        return getattr(self.rule, "per", None)
+    def __init__(self, rule, mask, edges):
+        self.rule, self.mask, self.edges = rule, mask, edges
+        self.per = getattr(rule, "per", None)
 
     def __call__(self, syn, pre, post, third, obs=None):
         nothing = lambda change, syn: jax.tree.map(jnp.zeros_like, change)  # noqa: E731

@@ -23,10 +23,11 @@ class AbstractRule(eqx.Module):
 
     Attributes:
         per: static; one of "time" (the change is per unit of time, see `flow`), "sample",
-            "pre_spike" and "post_spike" (applied once, see `increment` and `event_rule`).
+            "pre_spike" and "post_spike" (applied once, see `increment` and `event_rule`). None
+            where a rule is made of plain functions.
     """
 
-    per: eqx.AbstractVar[Per]
+    per: eqx.AbstractVar[Per | None]
 
     def __check_init__(self):
         """Refuses an unknown `per`.
@@ -34,7 +35,7 @@ class AbstractRule(eqx.Module):
         Raises:
             ValueError: if `per` is none of the four.
         """
-        if self.per not in get_args(Per):
+        if self.per is not None and self.per not in get_args(Per):
             raise ValueError(f"per={self.per!r} must be one of {', '.join(get_args(Per))}")
 
     @abc.abstractmethod

@@ -50,8 +50,7 @@ class Trace(eqx.Module):
         Raises:
             ValueError: unless `tau > 0` and the interaction is one of the two.
         """
-        if not isinstance(self.tau, Tracer) and not np.all(np.asarray(self.tau) > 0):
-            raise ValueError(f"tau={self.tau} must be a positive time in ms")
+        _require_time(self.tau)
         if self.interaction not in ("all", "nearest"):
             raise ValueError(f"interaction={self.interaction!r} must be 'all' or 'nearest'")
 
@@ -92,3 +91,55 @@ class Trace(eqx.Module):
         """
         after = y + 1 if self.interaction == "all" else jnp.ones_like(y)
         return jnp.where(jnp.asarray(spike) != 0, after, y)
+
+
+class LowPass(eqx.Module):
+    r"""A running mean of a signal u, $\tau \dot y = u - y$.
+
+    It makes the sliding threshold of `BCM`, the mean rate that `SynapticScaling` reads, and the
+    filtered voltages of `ClopathSTDP`.
+
+    Attributes:
+        tau: time constant, scalar or [neurons] (ms).
+    """
+
+    tau: Parameter
+
+    def __check_init__(self):
+        """Refuses a time constant that is not positive.
+
+        Raises:
+            ValueError: unless `tau > 0`.
+        """
+        _require_time(self.tau)
+
+    def vector_field(self, t: Any, y: Any, args: Any) -> Any:
+        """Time derivative, as diffrax takes it.
+
+        Args:
+            t: time, scalar (ms), not used.
+            y: mean, scalar or [neurons], in the unit of the signal.
+            args: the signal u, shaped as `y`.
+
+        Returns:
+            The derivative, shaped as `y` (unit of the signal per ms).
+        """
+        return (args - y) / self.tau
+
+    def follow(self, y: Float[ArrayLike, "..."], signal: Any, elapsed: Any) -> Float[Array, "..."]:
+        """The mean after a time in which the signal was constant, exact.
+
+        Args:
+            y: mean, scalar or [neurons], in the unit of the signal.
+            signal: the signal u, scalar or [neurons].
+            elapsed: time that passed, scalar or [neurons] (ms).
+
+        Returns:
+            The mean, shaped as `y`, in the unit of the signal.
+        """
+        return signal + (y - signal) * jnp.exp(-elapsed / self.tau)
+
+
+def _require_time(tau: Any) -> None:
+    if not isinstance(tau, Tracer) and not np.all(np.asarray(tau) > 0):
+        raise ValueError(f"tau={tau} must be a positive time in ms")

@@ -56,7 +56,12 @@ def test_every_synapse_gets_its_own_arguments():
             np.testing.assert_allclose(change.tag[i, j], one.tag, rtol=1e-6)
 
 
-@settings(max_examples=20)
+@eqx.filter_jit
+def _spread(rule, mask, *signals):
+    return over_synapses(rule, mask=mask)(*signals)
+
+
+@settings(max_examples=15)
 @given(
     st.integers(0, 1000),
     st.lists(st.booleans(), min_size=12, max_size=12).filter(any),
@@ -66,12 +71,10 @@ def test_masked_and_edge_list_are_the_dense_result_where_there_are_synapses(seed
     mask = np.array(flags).reshape(3, 4)
     syn, pre, post, third, obs = drawn(seed)
     rule = increment(ratio) if update else ratio
-    dense = over_synapses(rule)(syn, pre, post, third, obs)
-    masked = over_synapses(rule, mask=mask)(syn, pre, post, third, obs)
-    edges = EdgeList.from_mask(mask)
-    listed = over_synapses(rule, edges=edges)(
-        Synapse(syn.w[mask], syn.tag[mask]), pre, post, third, obs[mask]
-    )
+    dense = _spread(rule, None, syn, pre, post, third, obs)
+    masked = _spread(rule, mask, syn, pre, post, third, obs)
+    edges, kept = EdgeList.from_mask(mask), Synapse(syn.w[mask], syn.tag[mask])
+    listed = over_synapses(rule, edges=edges)(kept, pre, post, third, obs[mask])
     absent = syn if update else Synapse(jnp.zeros((3, 4)), jnp.zeros((3, 4)))
     for full, part, short, old in zip(dense, masked, listed, absent, strict=True):
         np.testing.assert_allclose(part, np.where(mask, full, old), atol=1e-6)
