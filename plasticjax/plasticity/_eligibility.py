@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float
 
@@ -29,16 +28,14 @@ class ToEligibility(AbstractRule):
     and the flow of `RewardModulated` between them.
 
     Attributes:
-        rule: a rule for a bare weight.
-        per: static; as of the rule.
+        rule: a rule for a bare weight; `per` is its `per`.
     """
 
     rule: Any
-    per: Per | None = eqx.field(static=True)
 
-    def __init__(self, rule: Any):
-        self.rule = rule
-        self.per = getattr(rule, "per", None)
+    @property
+    def per(self) -> Per | None:
+        return getattr(self.rule, "per", None)
 
     def __call__(self, syn, pre, post, third, obs=None):
         change = self.rule(syn.w, pre, post, third, obs)
@@ -63,7 +60,7 @@ class RewardModulated(AbstractRule):
 
     def __call__(self, syn, pre, post, third, obs=None):
         return EligibleSynapse(
-            self.eta * third * syn.eligibility, -syn.eligibility / self.tau_eligibility
+            self.eta * _reward(third) * syn.eligibility, -syn.eligibility / self.tau_eligibility
         )
 
 
@@ -82,7 +79,13 @@ class EpisodicReward(AbstractRule):
     per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post, third, obs=None):
-        return EligibleSynapse(self.eta * third * syn.eligibility, -syn.eligibility)
+        return EligibleSynapse(self.eta * _reward(third) * syn.eligibility, -syn.eligibility)
+
+
+def _reward(third):
+    if third is None:
+        raise ValueError("third must be the reward, a scalar, got None")
+    return third
 
 
 class Filtered(AbstractRule):

@@ -43,6 +43,8 @@ class Sanger(AbstractRule):
     per: Per = eqx.field(default="sample", static=True)
 
     def __call__(self, syn, pre, post, third=None, obs=None):
+        if obs is None:
+            raise ValueError("obs must be sanger_reconstruction(w, y), got None")
         return self.eta * post * (pre - obs)
 
 

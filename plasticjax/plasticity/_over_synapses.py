@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,11 +83,10 @@ class _RuleOverSynapses(AbstractRule):
     rule: Any
     mask: Any
     edges: Any
-    per: Per | None = eqx.field(static=True)
 
-    def __init__(self, rule, mask, edges):
-        self.rule, self.mask, self.edges = rule, mask, edges
-        self.per = getattr(rule, "per", None)
+    @property
+    def per(self) -> Per | None:
+        return getattr(self.rule, "per", None)
 
     def __call__(self, syn, pre, post, third, obs=None):
         nothing = lambda change, syn: jax.tree.map(jnp.zeros_like, change)  # noqa: E731

@@ -24,10 +24,12 @@ class AbstractRule(eqx.Module):
     Attributes:
         per: static; one of "time" (the change is per unit of time, see `flow`), "sample",
             "pre_spike" and "post_spike" (applied once, see `increment` and `event_rule`). None
-            where a rule is made of plain functions.
+            where a rule is made of plain functions. A field or a class variable of the rule.
     """
 
-    per: eqx.AbstractVar[Per | None]
+    @property
+    @abc.abstractmethod
+    def per(self) -> Per | None: ...
 
     def __check_init__(self):
         """Refuses an unknown `per`.

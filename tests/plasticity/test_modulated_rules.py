@@ -72,6 +72,12 @@ def test_an_episode_ends_with_one_step_and_a_fresh_start():
     np.testing.assert_array_equal(new.eligibility, 0)
 
 
+def test_a_missing_reward_is_refused():
+    for rule in (RewardModulated(), EpisodicReward()):
+        with pytest.raises(ValueError, match="third must be the reward, a scalar, got None"):
+            rule(EligibleSynapse(0.1, 0.2), 0.0, 0.0, None)
+
+
 def test_eligibility_keeps_what_the_change_is_per():
     assert ToEligibility(PairDepression()).per == "pre_spike"
     assert ToEligibility(lambda *_: 0.0).per is None

@@ -97,6 +97,11 @@ def test_the_closed_forms_of_oja_and_sanger(x64):
     np.testing.assert_allclose(over_synapses(Sanger(0.3))(w, x, y, None, obs), sanger, rtol=1e-10)
 
 
+def test_sanger_needs_its_observable():
+    with pytest.raises(ValueError, match=r"obs must be sanger_reconstruction\(w, y\), got None"):
+        Sanger()(0.1, 0.2, 0.3, None)
+
+
 def test_ojas_flow_has_a_norm_in_closed_form(x64):
     """For one input x the norm along x obeys a logistic equation."""
     x = jnp.array([0.6, 0.8])
