@@ -117,6 +117,36 @@ def test_pairs_do_not(x64):
     assert best[1][0] / len(mean) > 2
 
 
+# Wang, Gerkin, Nauen & Bi (2005), as listed in Pfister & Gerstner (2006), Table 2: 60 triplets a
+# second apart. Spikes relative to the one in the middle (ms), relative change, standard error.
+PRE_POST_PRE = [
+    (-5, 5, -0.01, 0.04),
+    (-10, 10, 0.03, 0.04),
+    (-15, 5, 0.01, 0.03),
+    (-5, 15, 0.24, 0.06),
+]
+POST_PRE_POST = [
+    (-5, 5, 0.33, 0.04),
+    (-10, 10, 0.34, 0.04),
+    (-5, 15, 0.22, 0.08),
+    (-15, 5, 0.29, 0.05),
+]
+
+
+@pytest.mark.parametrize("interaction", ["all", "nearest"])
+@pytest.mark.parametrize("model", ["full", "minimal"])
+def test_triplets_fit_the_triplets_of_hippocampus(model, interaction, x64):
+    rule = triplet_stdp(TripletParameters.published("hippocampus", model, interaction), interaction)
+    middle = 1000.0 * jnp.arange(60)
+    deviations = []
+    for protocol, once_is_post in ((PRE_POST_PRE, True), (POST_PRE_POST, False)):
+        for first, last, mean, sem in protocol:
+            twice = jnp.concatenate([middle + first, middle + last])
+            trains = (twice, middle) if once_is_post else (middle, twice)
+            deviations.append((_paired(rule, *trains) - mean) / sem)
+    assert np.mean(np.square(deviations)) < 4.1
+
+
 def test_all_published_triplet_sets_are_there_and_others_are_refused():
     assert len(_PUBLISHED) == 8
     assert TripletParameters.published() == TripletParameters()

@@ -222,6 +222,24 @@ def test_idle_lanes_do_not_spoil_derivatives():
     np.testing.assert_allclose(grads[2], [-0.75, 0.0, 0.0])
 
 
+def test_parameters_have_derivatives_where_idle_lanes_divide_by_zero():
+    """Neutral inputs cannot suit every rule, so parameters are cut off in idle lanes, too."""
+
+    class Singular(eqx.Module):
+        gain: jax.Array
+
+        def __call__(self, syn, pre, post, third, obs=None):
+            return self.gain * syn / (pre.trace - post.trace)
+
+    def loss(gain):
+        update = over_synapses(event_rule(on_pre=Singular(gain)))
+        pre = neuron([True, False], [3.0, 1.0])
+        return update(jnp.ones((1, 2)), pre, neuron([False], [1.0]), None).sum()
+
+    assert jax.grad(loss)(jnp.asarray(2.0)) == 0.5
+    assert jax.jvp(loss, (jnp.asarray(2.0),), (jnp.asarray(1.0),))[1] == 0.5
+
+
 def test_event_rules_need_rules_and_spikes():
     with pytest.raises(ValueError, match="on_pre and on_post are both None"):
         event_rule()
