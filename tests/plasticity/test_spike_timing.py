@@ -92,7 +92,7 @@ def fit_error(rule):
 def test_triplets_fit_the_frequency_dependence_of_visual_cortex(model, interaction, x64):
     p = TripletParameters.published("visual_cortex", model, interaction)
     rule = triplet_stdp(p, interaction)
-    assert fit_error(rule) < 0.36
+    assert fit_error(rule) < 0.36  # just above ours, 0.23 to 0.356
     for lag in MEASURED:
         ours = changes(rule, lag)
         for rho, change in zip(FREQUENCIES, ours, strict=True):
@@ -144,7 +144,7 @@ def test_triplets_fit_the_triplets_of_hippocampus(model, interaction, x64):
             twice = jnp.concatenate([middle + first, middle + last])
             trains = (twice, middle) if once_is_post else (middle, twice)
             deviations.append((_paired(rule, *trains) - mean) / sem)
-    assert np.mean(np.square(deviations)) < 4.1
+    assert np.mean(np.square(deviations)) < 4.1  # just above ours, 3.3 to 4.01
 
 
 def test_all_published_triplet_sets_are_there_and_others_are_refused():
