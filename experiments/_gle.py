@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from plasticjax.energy import (
+    Activation,
     BatchEnergy,
     GLEState,
     Learner,
@@ -37,12 +38,13 @@ SAVE_EVERY = 5  # epochs
 
 
 class Network(NamedTuple):
-    """A layered network: the first and the last layer are linear, those between are tanh."""
+    """A layered network: the last layer is linear, those between it and the first are tanh."""
 
     widths: tuple[int, ...]  # inputs, hidden layers, classes
     tau_m: tuple[Float[np.ndarray, "..."], ...]  # per layer, scalar or [neurons]
     tau_r: tuple[Float[np.ndarray, "..."], ...]
     dt: float
+    first: Activation = linear  # rates of the first layer
 
     def initial_layers(self, key: Key[Array, ""], dtype: str) -> tuple[eqx.nn.Linear, ...]:
         """Weights and biases uniform within +-1/sqrt(fan-in)."""
@@ -57,7 +59,7 @@ class Network(NamedTuple):
 
     def step(self, optimiser: optax.GradientTransformation | None):
         """Errors stay out of the soma: it is only through the weights that they matter."""
-        rates = (linear, *[tanh] * (len(self.widths) - 3), linear)
+        rates = (self.first, *[tanh] * (len(self.widths) - 3), linear)
         energy = BatchEnergy(MismatchEnergy(rates, feed_forward, cross_entropy_cost))
         return gle_step(
             energy, tau_m=self.tau_m, tau_r=self.tau_r, dt=self.dt, gamma=0.0, optimiser=optimiser

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 from plasticjax.energy import hard_sigmoid, resting_state
 
-from ._latent_equilibrium import Protocol, Split, Task, Trained, _rates_of, hits, one_hot_split
+from ._latent_equilibrium import Protocol, Task, Trained, one_hot_split
+from ._presentation import Split, hits, rates_of
 
 
 def random_split(
@@ -74,7 +75,7 @@ def backpropagate(
     def descend(layers, gradient):
         state = resting_state(layers, example)
         rates = tuple(
-            _rates_of(layer, rate * factor, one)
+            rates_of(layer, rate * factor, one)
             for layer, factor, one in zip(layers, protocol.factors, state, strict=True)
         )
         each = jax.tree.broadcast(rates, gradient)

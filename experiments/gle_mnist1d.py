@@ -14,14 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from plasticjax.data import mnist1d
-
 from ._contract import Claim, Job
-from ._gle import Data, Network, Recipe, shuffled, train
+from ._gle import Network, Recipe, shuffled, train
+from ._mnist1d_task import mnist1d_task
 
 PAPER = "Ellenberger et al. 2025, results/mnist1d of the published code"
-DATA_KEY = 42  # the published data set too has one fixed seed
-POINTS = 72  # of a sample of MNIST-1D
 CURVE = {  # epoch: mean and standard deviation over seeds, percent
     5: (38.0, 7.0),
     10: (46.0, 6.0),
@@ -102,17 +99,8 @@ def recipe(config: Config) -> Recipe:
     )
 
 
-def sequences(config: Config) -> tuple[Data, Data]:
-    """Training and test set; one number a time step."""
-    split = mnist1d(jax.random.key(DATA_KEY), size=config.samples, length=round(POINTS / config.dt))
-    train_set, test_set = (
-        Data(jnp.asarray(inputs, config.dtype)[..., None], labels) for inputs, labels in split
-    )
-    return train_set, test_set
-
-
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
-    train_set, test_set = sequences(config)
+    train_set, test_set = mnist1d_task(samples=config.samples, dt=config.dt, dtype=config.dtype)
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
     _, history = train(
         recipe(config),

@@ -17,7 +17,8 @@ from plasticjax.data import higgs
 from plasticjax.models import dense_layers
 
 from ._contract import Claim, Job
-from ._latent_equilibrium import Split, Task, Trained, error_figure, shuffled_protocol, train
+from ._latent_equilibrium import Task, Trained, error_figure, shuffled_protocol, train
+from ._presentation import Split
 
 FEATURES = 28
 

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from plasticjax.data import mnist
 from plasticjax.models import dense_layers
 
 from ._contract import Claim, Job
-from ._latent_equilibrium import Protocol, Task, Trained, error_figure, one_hot_split, train
+from ._latent_equilibrium import Protocol, Trained, error_figure, train
+from ._mnist_task import mnist_task
 
 CONDITIONS = {
     "latent equilibrium": {},
@@ -77,28 +77,13 @@ def protocol(config: Config, condition: str) -> Protocol:
     return replace(common, **CONDITIONS[condition])
 
 
-def task(config: Config) -> Task:
-    def split(images, labels):
-        return one_hot_split(images.reshape(len(images), -1) / 256, labels, 10, config.dtype)
-
-    images, labels = mnist("test")
-    if not config.full_data:
-        held_out = split(images[8000:], labels[8000:])
-        return Task(split(images[:8000], labels[:8000]), held_out, held_out)
-    test = split(images, labels)
-    images, labels = mnist("train")
-    return Task(
-        split(images[:50_000], labels[:50_000]), split(images[50_000:], labels[50_000:]), test
-    )
-
-
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.seeds))
     sizes = (784, *config.hidden, 10)
     trained = train(
         [protocol(config, condition) for condition in config.conditions],
         lambda key: dense_layers(sizes, dtype=config.dtype, key=key),
-        task(config),
+        mnist_task(full=config.full_data, dtype=config.dtype),
         epochs=config.epochs,
         keys=keys,
         job=job,

@@ -6,6 +6,7 @@ from . import data as data
 from . import energy as energy
 from . import models as models
 from . import neurons as neurons
+from . import plasticity as plasticity
 from . import plotting as plotting
 from . import runtime as runtime
 from . import simulate as simulate
@@ -19,6 +20,10 @@ from .energy import gradient_flow as gradient_flow
 from .energy import param_rule as param_rule
 from .energy import prospective as prospective
 from .energy import prospective_state as prospective_state
+from .plasticity import event_rule as event_rule
+from .plasticity import flow as flow
+from .plasticity import increment as increment
+from .plasticity import over_synapses as over_synapses
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
@@ -31,6 +36,7 @@ except PackageNotFoundError:
 __all__ = [
     "runtime",
     "neurons",
+    "plasticity",
     "energy",
     "simulate",
     "models",
@@ -49,4 +55,8 @@ __all__ = [
     "double_prospective",
     "equilibrium",
     "contrastive_gradient",
+    "over_synapses",
+    "flow",
+    "increment",
+    "event_rule",
 ]

@@ -85,13 +85,13 @@ def latent_equilibrium_step(
     *,
     tau_m: PyTree,
     tau_r: PyTree | None = None,
-    dt: float,
+    dt: float | Float[Array, ""],
     optimiser: optax.GradientTransformation | None = None,
     feedback: PyTree | None = None,
     errors_from: Literal["membrane", "prospective"] = "membrane",
     rate_noise: float = 0.0,
-    synaptic_tau: float | None = None,
-    error_tau: float | None = None,
+    synaptic_tau: float | Float[Array, ""] | None = None,
+    error_tau: float | Float[Array, ""] | None = None,
 ) -> Callable[[Learner, Any], tuple[Learner, LatentEquilibriumOutput]]:
     """One Euler step of latent equilibrium with plasticity that is always on.
 
@@ -104,7 +104,7 @@ def latent_equilibrium_step(
         tau_m: membrane time constant, a number or a pytree prefix of the state (ms).
         tau_r: prospective time constant, like `tau_m`; by default `tau_m`; 0 switches prospective
             coding off (ms).
-        dt: time step (ms).
+        dt: time step, a number or a scalar (ms).
         optimiser: what becomes of the local gradients, such as `local_rates`; None freezes the
             parameters.
         feedback: parameters through which errors travel down, structured as the parameters; by
@@ -180,7 +180,7 @@ def latent_equilibrium_step(
     return step
 
 
-def _low_pass(old: State, new: State, weight: float) -> State:
+def _low_pass(old: State, new: State, weight: Any) -> State:
     return jax.tree.map(lambda old, new: old + (new - old) * weight, old, new)
 
 
@@ -207,7 +207,7 @@ def _check(energy, tau_m, dt, errors_from, rate_noise) -> None:
         raise ValueError(f"rate_noise must not be negative, got {rate_noise}")
 
 
-def _check_filters(dt, **taus: float | None) -> None:
+def _check_filters(dt, **taus: Any) -> None:
     for name, tau in taus.items():
         if isinstance(tau, float | int) and isinstance(dt, float | int) and tau < dt:
             raise ValueError(f"{name} must be at least dt={dt}, got {tau}")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import gle_lagline, gle_mnist1d, gle_speech_commands
+from experiments import gle_lagline, gle_lagnet_mnist1d, gle_mnist1d, gle_speech_commands
 from experiments._contract import NullJob
 from experiments._gle import balanced, shuffled, with_rows
 from experiments._lag_line import square_wave
@@ -16,6 +16,9 @@ from plasticjax.data import DataUnavailable
 TINY = {
     gle_lagline: dataclasses.replace(gle_lagline.Config.smoke(), batch=2),
     gle_mnist1d: dataclasses.replace(gle_mnist1d.Config.smoke(), samples=200, batch=40),
+    gle_lagnet_mnist1d: dataclasses.replace(
+        gle_lagnet_mnist1d.Config.smoke(), epochs=2, samples=200, batch=40
+    ),
     gle_speech_commands: dataclasses.replace(
         gle_speech_commands.Config.smoke(), draws=48, validation=24
     ),
@@ -70,10 +73,13 @@ def test_the_lag_line_approaches_its_teacher(results):
 
 def test_weights_adapt_within_a_presentation(results):
     assert np.all(results[gle_mnist1d].training_loss < np.log(10))
+    assert np.all(results[gle_lagnet_mnist1d].training_loss < np.log(10))
     assert np.all(results[gle_speech_commands].training_loss < np.log(12))
 
 
-@pytest.mark.parametrize("module", [gle_mnist1d], ids=["gle_mnist1d"])
+@pytest.mark.parametrize(
+    "module", [gle_mnist1d, gle_lagnet_mnist1d], ids=["gle_mnist1d", "gle_lagnet_mnist1d"]
+)
 def test_a_resumed_run_gives_the_identical_result(module, monkeypatch):
     monkeypatch.setattr("experiments._gle.SAVE_EVERY", 1)
     job = MemoryJob()
@@ -91,10 +97,25 @@ def test_the_published_sizes():
     small = gle_mnist1d.network(gle_mnist1d.Config.paper())
     large = gle_mnist1d.network(gle_mnist1d.Config.large())
     speech = gle_speech_commands.network(gle_speech_commands.Config.paper())
+    static = gle_lagnet_mnist1d.network(gle_lagnet_mnist1d.Config.paper())
     assert [weights(net.widths) for net in (small, large, speech)] == [14_956, 42_040, 1_160_262]
+    assert weights(static.widths) == 4_930
     assert small.tau_m[0].shape == (53,) and speech.tau_r[0].shape == (750,)
     np.testing.assert_allclose(np.unique(small.tau_m[0]), [0.6, 1.2])
     np.testing.assert_allclose(small.tau_r[0], [0.2] * 36 + [1.2] * 17)
+
+
+def test_a_lag_net_filters_the_input_as_often_as_it_has_layers():
+    """Every chain answers a pulse with its exponential kernel, folded with itself; gain one."""
+    config = dataclasses.replace(gle_lagnet_mnist1d.Config(), chains=3, chain_layers=2)
+    pulse = jnp.zeros((400, 1)).at[5].set(1.0)
+    shown = np.asarray(gle_lagnet_mnist1d.lag_net(config)(pulse))
+    for chain, tau_m in enumerate((0.2, 1.0, 1.8)):
+        kernel = 0.2 / tau_m * (1 - 0.2 / tau_m) ** np.arange(400)
+        wanted = np.convolve(kernel, kernel)[: 400 - 6]
+        np.testing.assert_allclose(shown[6:, chain], wanted, atol=1e-6)
+    np.testing.assert_array_equal(shown[:6], 0)
+    np.testing.assert_allclose(shown.sum(axis=0), 1, rtol=1e-5)
 
 
 def test_orders_of_samples():
@@ -137,7 +158,11 @@ def test_lag_line_refuses_what_it_cannot_cut_into_chunks():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [gle_lagline, gle_mnist1d], ids=["gle_lagline", "gle_mnist1d"])
+@pytest.mark.parametrize(
+    "module",
+    [gle_lagline, gle_mnist1d, gle_lagnet_mnist1d],
+    ids=["gle_lagline", "gle_mnist1d", "gle_lagnet_mnist1d"],
+)
 def test_the_claims_hold(module):
     result = module.run(module.Config(), key=jax.random.key(0), job=NullJob())
     for claim in module.CLAIMS:

@@ -1,0 +1,97 @@
+"""Plasticity rules for one synapse, and what spreads and applies them."""
+
+from ._bcm import BCM as BCM
+from ._bcm import SlidingRate as SlidingRate
+from ._bounds import AbstractBound as AbstractBound
+from ._bounds import HardBound as HardBound
+from ._bounds import RoundToGrid as RoundToGrid
+from ._bounds import SoftBound as SoftBound
+from ._clopath_stdp import ClopathPost as ClopathPost
+from ._clopath_stdp import ClopathPre as ClopathPre
+from ._clopath_stdp import ClopathSTDP as ClopathSTDP
+from ._eligibility import EligibleSynapse as EligibleSynapse
+from ._eligibility import EpisodicReward as EpisodicReward
+from ._eligibility import Filtered as Filtered
+from ._eligibility import RewardModulated as RewardModulated
+from ._eligibility import ToEligibility as ToEligibility
+from ._event_rule import event_rule as event_rule
+from ._flow import Signals as Signals
+from ._flow import flow as flow
+from ._hebb import AntiHebb as AntiHebb
+from ._hebb import Hebb as Hebb
+from ._increment import increment as increment
+from ._inhibitory_stdp import InhibitoryDepression as InhibitoryDepression
+from ._inhibitory_stdp import inhibitory_stdp as inhibitory_stdp
+from ._oja import Oja as Oja
+from ._oja import Sanger as Sanger
+from ._oja import sanger_reconstruction as sanger_reconstruction
+from ._over_synapses import EdgeList as EdgeList
+from ._over_synapses import over_synapses as over_synapses
+from ._pair_stdp import PairDepression as PairDepression
+from ._pair_stdp import PairPotentiation as PairPotentiation
+from ._pair_stdp import pair_stdp as pair_stdp
+from ._rule import AbstractRule as AbstractRule
+from ._rule import AbstractUpdate as AbstractUpdate
+from ._rule import Update as Update
+from ._spike_pairing import spike_pairing as spike_pairing
+from ._spike_pairing import stdp_kernel as stdp_kernel
+from ._synaptic_scaling import SynapticScaling as SynapticScaling
+from ._timing_rule import TimingRule as TimingRule
+from ._traces import LowPass as LowPass
+from ._traces import Spiking as Spiking
+from ._traces import Trace as Trace
+from ._triplet_stdp import TripletDepression as TripletDepression
+from ._triplet_stdp import TripletParameters as TripletParameters
+from ._triplet_stdp import TripletPotentiation as TripletPotentiation
+from ._triplet_stdp import triplet_stdp as triplet_stdp
+from ._urbanczik_senn import SomaDendrite as SomaDendrite
+from ._urbanczik_senn import UrbanczikSenn as UrbanczikSenn
+
+__all__ = [
+    "AbstractRule",
+    "AbstractUpdate",
+    "Update",
+    "over_synapses",
+    "EdgeList",
+    "flow",
+    "Signals",
+    "increment",
+    "AbstractBound",
+    "HardBound",
+    "SoftBound",
+    "RoundToGrid",
+    "event_rule",
+    "Trace",
+    "LowPass",
+    "Spiking",
+    "EligibleSynapse",
+    "Hebb",
+    "AntiHebb",
+    "Oja",
+    "Sanger",
+    "sanger_reconstruction",
+    "BCM",
+    "SlidingRate",
+    "TimingRule",
+    "pair_stdp",
+    "PairPotentiation",
+    "PairDepression",
+    "triplet_stdp",
+    "TripletParameters",
+    "TripletPotentiation",
+    "TripletDepression",
+    "inhibitory_stdp",
+    "InhibitoryDepression",
+    "spike_pairing",
+    "stdp_kernel",
+    "ToEligibility",
+    "RewardModulated",
+    "EpisodicReward",
+    "Filtered",
+    "UrbanczikSenn",
+    "SomaDendrite",
+    "ClopathSTDP",
+    "ClopathPre",
+    "ClopathPost",
+    "SynapticScaling",
+]
