@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from . import data as data
 from . import energy as energy
+from . import evolution as evolution
 from . import models as models
 from . import neurons as neurons
 from . import plotting as plotting
@@ -19,6 +20,9 @@ from .energy import gradient_flow as gradient_flow
 from .energy import param_rule as param_rule
 from .energy import prospective as prospective
 from .energy import prospective_state as prospective_state
+from .evolution import from_expression as from_expression
+from .evolution import to_latex as to_latex
+from .evolution import to_sympy as to_sympy
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
@@ -33,6 +37,7 @@ __all__ = [
     "neurons",
     "energy",
     "simulate",
+    "evolution",
     "models",
     "training",
     "data",
@@ -49,4 +54,7 @@ __all__ = [
     "double_prospective",
     "equilibrium",
     "contrastive_gradient",
+    "to_sympy",
+    "to_latex",
+    "from_expression",
 ]
