@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from . import data as data
 from . import energy as energy
+from . import evolution as evolution
 from . import models as models
 from . import neurons as neurons
 from . import plasticity as plasticity
@@ -24,6 +25,9 @@ from .plasticity import event_rule as event_rule
 from .plasticity import flow as flow
 from .plasticity import increment as increment
 from .plasticity import over_synapses as over_synapses
+from .evolution import from_expression as from_expression
+from .evolution import to_latex as to_latex
+from .evolution import to_sympy as to_sympy
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
@@ -39,6 +43,7 @@ __all__ = [
     "plasticity",
     "energy",
     "simulate",
+    "evolution",
     "models",
     "training",
     "data",
@@ -59,4 +64,7 @@ __all__ = [
     "flow",
     "increment",
     "event_rule",
+    "to_sympy",
+    "to_latex",
+    "from_expression",
 ]

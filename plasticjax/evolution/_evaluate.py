@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ._genome import Genomes
@@ -99,7 +100,7 @@ def evaluate_values(spec, genome, values, method):
             f"genome must be unbatched, got op of shape {genome.op.shape}; use jax.vmap or "
             "evaluate_population"
         )
-    concrete = not any(isinstance(part, jax.core.Tracer) for part in genome[:3])
+    concrete = not any(isinstance(part, Tracer) for part in genome[:3])
     if method == "auto":
         method = "straightline" if concrete else "scan_switch"
     dtype = float_type(*values)

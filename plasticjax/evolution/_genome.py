@@ -86,7 +86,8 @@ def to_dna(spec: GenomeSpec, genome: Genomes) -> Integer[Array, " genes"]:
         genome: an unbatched genome.
 
     Returns:
-        Integers [genes], with -1 and -2 marking inputs and outputs and -3 genes without meaning.
+        Integers [genes] (dimensionless), with -1 and -2 marking inputs and outputs and -3 genes
+        without meaning.
     """
     dtype = genome.op.dtype
     inputs = jnp.full((spec.n_inputs, 1 + spec.arity), _NON_CODING, dtype).at[:, 0].set(_INPUT)

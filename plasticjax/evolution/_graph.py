@@ -230,7 +230,7 @@ class FormulaGraph:
             if isinstance(value, _Node) and value.index not in needed:
                 needed.add(value.index)
                 waiting += operations[value.index].read
-        address = {_Input(index): index for index in range(spec.n_inputs)}
+        address: dict[_Input | _Node, int] = {_Input(i): i for i in range(spec.n_inputs)}
         free = list(range(spec.n_hidden))
         base = self._base(key)
         op, arg, theta = (np.array(part) for part in (base.op, base.arg, base.theta))

@@ -29,7 +29,8 @@ def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
         genome: an unbatched genome.
 
     Returns:
-        The key [2]; `jnp.unique(keys, axis=0)` finds the distinct programs of a population.
+        The key [2] (dimensionless); `jnp.unique(keys, axis=0)` finds the distinct programs of a
+        population.
     """
     used = used_addresses(spec, genome.op)
     owned = owned_parameters(spec, genome.op)
@@ -85,7 +86,8 @@ def functional_key(
     flat = [np.asarray(part).reshape(count, *np.shape(part)[len(batch) :]) for part in genomes]
     inputs = np.random.default_rng(seed).uniform(-100, 100, (points, spec.n_inputs))
     with jax.enable_x64(True):
-        population = Genomes(*flat[:3], flat[3].astype(np.float64))
+        op, arg, out, theta = (jnp.asarray(part) for part in flat)
+        population = Genomes(op, arg, out, theta.astype(jnp.float64))
         outputs = np.asarray(_run_all(spec)(population, inputs))
     rounded = _round(outputs.reshape(count, -1), digits)
     keys = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rounded]

@@ -58,7 +58,7 @@ def active_nodes(spec: GenomeSpec, genome: Genomes) -> Bool[Array, " hidden"]:
         genome: an unbatched genome.
 
     Returns:
-        True for active nodes [hidden].
+        True for active nodes [hidden] (dimensionless).
     """
     used = used_addresses(spec, genome.op)
     # A set of addresses is a few words with one bit each, so that no scatter is needed.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._evaluate import evaluate, structure_of
 from ._evolved import Program
-from ._genome import from_dna, parameters_of, to_dna
+from ._genome import Genomes, from_dna, parameters_of, to_dna
 from ._primitives import ADD, DIV, IF_ELSE, MUL, POW, SUB, Primitive, constant, parameter
 from ._spec import GenomeSpec
 
@@ -24,6 +24,9 @@ def input_names(spec: GenomeSpec) -> tuple[str, ...]:
 
     Returns:
         One Python identifier per input, such as `"w"` for `"syn.w"` or `"syn_w"`.
+
+    Raises:
+        ValueError: if even whole paths give the same name, such as `a.0` and `a_0`.
     """
     short = [path.split(".")[-1] for path in spec.inputs]
     fits = len(set(short)) == len(short) and all(name.isidentifier() for name in short)
@@ -200,8 +203,13 @@ def to_json(program: Program) -> str:
 
     Returns:
         JSON.
+
+    Raises:
+        ValueError: if the genome is compacted.
     """
     spec, genome = program.spec, program.genome
+    if not isinstance(genome, Genomes):
+        raise ValueError("program must hold a genome that is not compacted: its dna is written")
     document = {
         "spec": spec.describe(),
         "dna": np.asarray(to_dna(spec, genome)).tolist(),

@@ -164,10 +164,22 @@ def _manager(directory: Path, keep: int, *, clean: bool) -> Iterator[tuple[Any, 
     it only when it saves, so a reader must not: it would get in the way of the next save."""
     import orbax.checkpoint as ocp
 
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=clean
+    # Whoever saves or restores does so alone: the state is whole in every process.
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
     )
-    handlers = {"arrays": ocp.PyTreeCheckpointHandler(), "about": ocp.JsonCheckpointHandler()}
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        enable_async_checkpointing=False,
+        cleanup_tmp_directories=clean,
+        create=False,
+        multiprocessing_options=alone,
+    )
+    handlers = {
+        "arrays": ocp.PyTreeCheckpointHandler(multiprocessing_options=alone),
+        "about": ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+    }
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.ERROR)

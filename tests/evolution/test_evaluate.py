@@ -111,10 +111,11 @@ def test_silent_flags_of_reference_mutants_follow_from_the_changed_genes(index, 
     assert bool(~loud) == case["mutated"]["reported_only_silent"]
 
 
-@pytest.mark.parametrize("index, case", CASES, ids=[f"{c['config']}{i}" for i, c in CASES])
+REORDERED = [(i, c) for i, c in CASES if "reordered_dna" in c]
+
+
+@pytest.mark.parametrize("index, case", REORDERED, ids=[f"{c['config']}{i}" for i, c in REORDERED])
 def test_reordered_reference_genomes_compute_the_same(index, case, x64):
-    if "reordered_dna" not in case:
-        pytest.skip("the reference reorders single rows only")
     spec = fixture_spec(case)
     points = np.array(FIXTURE["configs"][case["config"]]["inputs"]).T
     before = run(spec, from_dna(spec, case["dna"]), points, "scan_switch")
@@ -180,7 +181,7 @@ def test_all_evaluators_give_the_numbers_of_numpy(spec, double):
         )
         for found in results:
             np.testing.assert_allclose(np.asarray(found), expected, rtol=tolerance, atol=0)
-        for index in range(0, 200, 10):
+        for index in range(0, 200, 40):
             found = evaluate(spec, individual(genomes, index), points, "straightline")
             np.testing.assert_allclose(np.asarray(found), expected[index], rtol=tolerance, atol=0)
 
@@ -261,7 +262,7 @@ def test_gradients_are_those_of_central_differences(method, x64):
         return jnp.sum(jnp.tanh(evaluate(spec, genome._replace(theta=theta), points, method)))
 
     if method == "straightline":
-        some = [index for index in range(60) if jnp.sum(_active(spec, genomes, index)) > 2][:6]
+        some = [index for index in range(60) if jnp.sum(_active(spec, genomes, index)) > 2][:3]
         function, gradient = loss, jax.grad(loss, (1, 2))
     else:
         some = range(60)
@@ -285,7 +286,7 @@ def test_gradients_are_those_of_central_differences(method, x64):
             difference = (ends[0] - ends[1]) / 2e-6
             np.testing.assert_allclose(difference, expected, rtol=1e-6, atol=1e-6)
             checked += bool(jnp.abs(expected) > 0)
-    assert checked >= 4
+    assert checked >= 2
 
 
 def _active(spec, genomes, index):

@@ -26,6 +26,7 @@ from plasticjax.evolution import (
     to_sympy,
 )
 from plasticjax.evolution import Program as Evolved
+from tests.evolution.test_evaluate import run
 
 NAMES = ("syn.w", "pre.x", "post.y")
 SPEC = GenomeSpec(NAMES, (ADD, SUB, MUL, DIV, constant(1.0)), 60)
@@ -33,7 +34,7 @@ POINTS = np.random.default_rng(0).uniform(0.5, 3, (20, 3)).astype(np.float32)
 
 
 def value(spec, genome, points=POINTS):
-    return np.asarray(evaluate(spec, genome, points, "scan_switch"))[:, 0]
+    return run(spec, genome, points, "scan_switch")[:, 0]
 
 
 def expected(text):
@@ -86,7 +87,7 @@ _formulas = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(_formulas)
 def test_any_formula_and_its_sympy_form_agree(text):
     names = dict(zip("wxy", sympy.symbols("w x y", real=True), strict=True))

@@ -45,7 +45,7 @@ def _all_of_them(spec):
     return make
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.sampled_from([*SPECS.values(), *odd_specs()]), st.integers(0, 2**31 - 1))
 def test_dna_round_trips_and_everything_made_is_permissible(spec, seed):
     for genome in _all_of_them(spec)(seed):

@@ -61,7 +61,7 @@ def test_eight_devices_find_the_same_champions_as_one(alone, tmp_path):
 def test_two_processes_one_killed_and_resumed_find_the_same(alone, tmp_path):
     checkpoints, out = tmp_path / "checkpoints", tmp_path / "found.npz"
     first = pair(out, "--devices", 2, "--checkpoints", checkpoints, "--pause", 1)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 100
     while not (checkpoints / "10").exists():
         assert all(process.poll() is None for process in first) and time.monotonic() < deadline
         time.sleep(0.02)

@@ -15,7 +15,6 @@ from plasticjax.evolution import (
     Primitive,
     Program,
     constant,
-    evaluate,
     from_dna,
     from_expression,
     from_json,
@@ -29,7 +28,7 @@ from plasticjax.evolution import (
 )
 from plasticjax.evolution._symbolic import _within
 from tests.evolution.search_spaces import ARITHMETIC, CHOICES, SPECS, individual, population
-from tests.evolution.test_evaluate import CASES, fixture_spec
+from tests.evolution.test_evaluate import CASES, fixture_spec, run
 
 OJA_SPEC = GenomeSpec(("syn.w", "pre.x", "post.y"), ARITHMETIC, 6)
 OJA = Program(from_expression("y*(x - w*y)", OJA_SPEC), OJA_SPEC)
@@ -64,8 +63,9 @@ def test_formulas_of_reference_genomes(index, case):
             np.testing.assert_allclose(*values, rtol=1e-12)
 
 
-@pytest.mark.parametrize("index, case", CASES[:10:3], ids=str)
-def test_simplified_formulas_are_those_of_the_reference(index, case):
+@pytest.mark.parametrize("index", [0, 3, 6, 9])
+def test_simplified_formulas_are_those_of_the_reference(index):
+    case = CASES[index][1]
     made = _formulas(_fixture_program(case), simplify=True)
     names = {name: sympy.Symbol(name, real=True) for name in fixture_spec(case).inputs}
     for formula, text in zip(made, case["sympy_simplified"], strict=True):
@@ -130,7 +130,7 @@ def test_source_computes_what_the_program_computes(spec, x64):
             made = names["grown"](*points.T)
         made = made if isinstance(made, tuple) else (made,)
         made = np.stack([np.broadcast_to(np.asarray(part, float), 7) for part in made], -1)
-        expected = evaluate(spec, program.genome, points, "scan_switch")
+        expected = run(spec, program.genome, points, "scan_switch")
         np.testing.assert_allclose(made, expected, rtol=1e-13)
 
 
