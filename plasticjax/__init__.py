@@ -21,13 +21,13 @@ from .energy import gradient_flow as gradient_flow
 from .energy import param_rule as param_rule
 from .energy import prospective as prospective
 from .energy import prospective_state as prospective_state
+from .evolution import from_expression as from_expression
+from .evolution import to_latex as to_latex
+from .evolution import to_sympy as to_sympy
 from .plasticity import event_rule as event_rule
 from .plasticity import flow as flow
 from .plasticity import increment as increment
 from .plasticity import over_synapses as over_synapses
-from .evolution import from_expression as from_expression
-from .evolution import to_latex as to_latex
-from .evolution import to_sympy as to_sympy
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
