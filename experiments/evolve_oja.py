@@ -25,11 +25,11 @@ from plasticjax.evolution import (
     Search,
     constant,
     evolve,
-    from_expression,
     to_latex,
 )
 
 from ._contract import Claim, Job
+from ._evolution import fitness_curves, judge
 from ._principal_component import INPUTS, Learned, angle_fitness, learn, streams
 
 OJA = "y * (x - y * w)"
@@ -137,19 +137,12 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         return Found(
             found.history.fitness,
             champions,
-            judge(here, spec, OJA),
-            judge(here, spec, "x - x"),
+            *judge(here, [OJA, "x - x"]),
             jax.jit(lambda genomes: there.evaluate(genomes, none))(champions),
             course,
         )
 
     return Result(explore("general", "positive"), explore("positive", "general"))
-
-
-def judge(objective: Objective, spec: GenomeSpec, expression: str) -> Float[Array, ""]:
-    """Fitness of a rule that is given as a formula."""
-    genome = jax.tree.map(lambda leaf: leaf[None], from_expression(expression, spec))
-    return jax.jit(lambda genome: objective.evaluate(genome, jax.random.key(0)[None]))(genome)[0]
 
 
 def figure(result: Result):
@@ -161,18 +154,13 @@ def figure(result: Result):
     for row, (family, found) in zip(
         axes, (("general", result.general), ("positive", result.special)), strict=True
     ):
-        best = int(np.argmax(found.history[-1]))
-        for seed, history in enumerate(found.history.T):
-            shown = {"color": "C0", "lw": 1.5} if seed == best else {"color": "0.6", "lw": 0.8}
-            row[0].plot(np.where(np.isfinite(history), history, np.nan), **shown)
-        row[0].axhline(float(found.oja), color="C1", ls="--", lw=1, label="Oja's rule")
-        row[0].axhline(float(found.nothing), color="0.3", ls=":", lw=1, label="no learning")
+        known = {"Oja's rule": float(found.oja), "no learning": float(found.nothing)}
+        best = fitness_curves(row[0], found.history, known)
         lowest = min(float(found.nothing), 0.8 * float(found.oja))
-        row[0].set(xlabel="generation", ylabel="fitness", ylim=(lowest - 0.3, None))
+        row[0].set(ylim=(lowest - 0.3, None))
         champion = jax.tree.map(lambda leaf, best=best: leaf[best], found.champions)
         formula = to_latex(Program(champion, spaces[family]), simplify=True)
         row[0].set_title(f"{family}: $\\Delta w \\propto {formula}$", fontsize=9)
-        row[0].legend(frameon=False, fontsize=7, loc="lower right")
         for weights in np.asarray(found.course.weights[best]):
             row[1].plot(weights[::20, 0], weights[::20, 1], lw=0.7)
         circle = np.linspace(0, 2 * np.pi, 100)

@@ -189,7 +189,8 @@ class Search(eqx.Module):
         Args:
             state: what `ask` returned.
             asked: what `ask` returned.
-            fitness: `asked.fitness` with the needed entries filled in; NaN counts as -inf.
+            fitness: `asked.fitness` with the needed entries filled in [islands, asked, objectives]
+                (units of the objectives); NaN counts as -inf.
 
         Returns:
             The state of the next generation.
@@ -319,7 +320,7 @@ class Search(eqx.Module):
             state: any state.
 
         Returns:
-            True for islands that no longer change [islands].
+            True for islands that no longer change [islands] (dimensionless).
         """
         done = state.champion_fitness + _CLOSE >= self.target
         if self.max_evaluations is not None:

@@ -1,0 +1,59 @@
+"""What experiments that evolve rules share: known rules as formulas, and curves of fitness."""
+
+from collections.abc import Mapping, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from plasticjax.evolution import Objective, from_expression
+
+# One formula, or one for each spec of individuals with several genomes.
+Formula = str | Sequence[str]
+
+
+def known_rules(specs: PyTree, formulas: Sequence[Formula]) -> PyTree:
+    """Individuals [formulas] that compute what the formulas say."""
+    leaves, structure = jax.tree.flatten(specs)
+
+    def individual(formula):
+        parts = [formula] if isinstance(formula, str) else formula
+        pairs = zip(parts, leaves, strict=True)
+        return structure.unflatten([from_expression(part, spec) for part, spec in pairs])
+
+    return jax.tree.map(lambda *genes: jnp.stack(genes), *map(individual, formulas))
+
+
+def judge(objective: Objective, formulas: Sequence[Formula]) -> Float[Array, " formulas"]:
+    """Fitness of rules that are given as formulas; all meet the same tasks and the same noise."""
+    individuals = known_rules(objective.specs, formulas)
+    keys = jnp.broadcast_to(jax.random.key(0), len(formulas))
+    return eqx.filter_jit(objective.evaluate)(individuals, keys)
+
+
+def fitness_curves(
+    ax, history: Float[np.ndarray, "generations seeds"], known: Mapping[str, float]
+) -> int:
+    """Draws the champions' fitness, the best search in colour, beside that of known rules.
+
+    Returns the number of the best search.
+    """
+    finite = np.where(np.isfinite(history), history, np.nan)
+    last = np.array(
+        [one[np.isfinite(one)][-1] if np.isfinite(one).any() else -np.inf for one in history.T]
+    )
+    best = int(np.argmax(last))
+    for seed, one in enumerate(finite.T):
+        shown = {"color": "C0", "lw": 1.5, "zorder": 3} if seed == best else {"color": "0.6"}
+        ax.plot(one, **{"lw": 0.8, **shown})
+    styles = ("--", ":", "-.", (0, (5, 1)))
+    for index, (label, fitness) in enumerate(known.items()):
+        ax.axhline(
+            fitness, color=f"C{1 + index}", ls=styles[index % len(styles)], lw=1, label=label
+        )
+    ax.set(xlabel="generation", ylabel="fitness of the champion")
+    if known:
+        ax.legend(frameon=False, fontsize=7, loc="lower right")
+    return best
