@@ -12,6 +12,8 @@ from ._genome import from_dna as from_dna
 from ._genome import parameters_of as parameters_of
 from ._genome import random_genome as random_genome
 from ._genome import to_dna as to_dna
+from ._hall_of_fame import Famous as Famous
+from ._hall_of_fame import hall_of_fame as hall_of_fame
 from ._individuals import complexity as complexity
 from ._individuals import random_individual as random_individual
 from ._keys import canonical_key as canonical_key
@@ -87,6 +89,8 @@ __all__ = [
     "Record",
     "evolve",
     "Evolved",
+    "hall_of_fame",
+    "Famous",
     "AbstractLocalSearch",
     "GradientSearch",
     "NaturalEvolutionSearch",

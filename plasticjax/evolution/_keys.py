@@ -32,6 +32,7 @@ def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
         The key [2] (dimensionless); `jnp.unique(keys, axis=0)` finds the distinct programs of a
         population.
     """
+    genome = jax.tree.map(jnp.asarray, genome)
     used = used_addresses(spec, genome.op)
     owned = owned_parameters(spec, genome.op)
     theta = _theta_words(genome.theta)

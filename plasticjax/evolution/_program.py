@@ -60,6 +60,7 @@ def active_nodes(spec: GenomeSpec, genome: Genomes) -> Bool[Array, " hidden"]:
     Returns:
         True for active nodes [hidden] (dimensionless).
     """
+    genome = jax.tree.map(jnp.asarray, genome)
     used = used_addresses(spec, genome.op)
     # A set of addresses is a few words with one bit each, so that no scatter is needed.
     word_count = -(-(spec.n_inputs + spec.n_hidden) // 32)
