@@ -6,7 +6,14 @@ import os
 import pathlib
 import sys
 
-from benchmarks import _energy_report, _report, energy, first_spike
+from benchmarks import (
+    _energy_report,
+    _evolution_report,
+    _report,
+    energy,
+    evolution,
+    first_spike,
+)
 from benchmarks._harness import WorkerFailed
 
 
@@ -20,19 +27,33 @@ def _parser() -> argparse.ArgumentParser:
         (spikes, first_spike.PEERS, "the first-spike PyTorch code, v1.0.0"),
         (energies, energy.PEERS, "the latent-equilibrium PyTorch code"),
     ):
-        _add_common(suite, ",".join(peers), code)
+        suite.add_argument("--reference", metavar="PATH", help=f"checkout of {code}")
+        suite.add_argument("--threads", type=int, default=_cores())
+        _add_common(suite, ",".join(peers))
+    rules = suites.add_parser("evolution", help="evolving plasticity rules and formulas")
+    rules.add_argument("--cores", type=int, default=_cores(), help="default %(default)s")
+    rules.add_argument(
+        "--populations",
+        type=_numbers,
+        default=evolution.POPULATIONS,
+        metavar="LIST",
+        help="sizes of the scaling table, by default 100 to 1000000",
+    )
+    _add_common(rules, ",".join(evolution.PEERS))
     return parser
 
 
-def _add_common(suite: argparse.ArgumentParser, peers: str, code: str) -> None:
-    suite.add_argument("--reference", metavar="PATH", help=f"checkout of {code}")
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _add_common(suite: argparse.ArgumentParser, peers: str) -> None:
     suite.add_argument(
         "--peers", type=_names, metavar="LIST", help=f"of {peers}; by default all that can run"
     )
     suite.add_argument(
         "--repeats", type=int, default=7, help="rounds of each (default %(default)s)"
     )
-    suite.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     suite.add_argument("--out", metavar="FILE", type=pathlib.Path, help="write the report as JSON")
     suite.add_argument(
         "--python",
@@ -48,6 +69,10 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in _names(text)]
+
+
 def _assignment(text: str) -> tuple[str, str]:
     name, sign, path = text.partition("=")
     if not (name and sign and path):
@@ -57,23 +82,8 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    suite = {"first_spike": first_spike, "energy": energy}[options.suite]
-    peers = options.peers
-    if peers is None:
-        peers = [name for name in suite.PEERS if name != "torch" or options.reference]
-    common = {
-        "repeats": options.repeats,
-        "threads": options.threads,
-        "reference": options.reference,
-        "pythons": dict(options.python),
-    }
     try:
-        if options.suite == "first_spike":
-            report = first_spike.run(peers, memory=options.memory, **common)
-            text = _report.lines(report)
-        else:
-            report = energy.run(peers, **common)
-            text = _energy_report.lines(report)
+        report, text = _measure(options)
     except (ValueError, WorkerFailed) as error:
         print(error, file=sys.stderr)
         return 1
@@ -81,6 +91,26 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         options.out.write_text(json.dumps(report, indent=2) + "\n")
     return 0
+
+
+def _measure(options: argparse.Namespace):
+    """The report of the chosen suite, and its lines for people."""
+    common = {"repeats": options.repeats, "pythons": dict(options.python)}
+    if options.suite == "evolution":
+        peers = list(evolution.PEERS) if options.peers is None else options.peers
+        sizes = {"cores": options.cores, "populations": options.populations}
+        report = evolution.run(peers, **sizes, **common)
+        return report, _evolution_report.lines(report)
+    common |= {"threads": options.threads, "reference": options.reference}
+    suite = {"first_spike": first_spike, "energy": energy}[options.suite]
+    peers = options.peers
+    if peers is None:
+        peers = [name for name in suite.PEERS if name != "torch" or options.reference]
+    if options.suite == "first_spike":
+        report = first_spike.run(peers, memory=options.memory, **common)
+        return report, _report.lines(report)
+    report = energy.run(peers, **common)
+    return report, _energy_report.lines(report)
 
 
 if __name__ == "__main__":
