@@ -157,7 +157,7 @@ def figure(result: Result):
         known = {"Oja's rule": float(found.oja), "no learning": float(found.nothing)}
         best = fitness_curves(row[0], found.history, known)
         lowest = min(float(found.nothing), 0.8 * float(found.oja))
-        row[0].set(ylim=(lowest - 0.3, None))
+        row[0].set(ylim=(lowest - 0.3, max(float(found.oja), np.max(found.history[-1])) + 0.3))
         champion = jax.tree.map(lambda leaf, best=best: leaf[best], found.champions)
         formula = to_latex(Program(champion, spaces[family]), simplify=True)
         row[0].set_title(f"{family}: $\\Delta w \\propto {formula}$", fontsize=9)

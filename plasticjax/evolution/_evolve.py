@@ -116,8 +116,10 @@ def evolve(
             raise ValueError(f"migrate_every={migrate_every} must be a multiple of block={block}")
     objectives = objective if isinstance(objective, tuple) else (objective,)
     _check_objectives(objectives, search)
-    run = _device_block if isinstance(objectives[0], Objective) else _host_block
-    run = run(objectives, search, key, mesh)
+    if isinstance(objectives[0], Objective):
+        run = _device_block(objectives, search, key, mesh, min(block, generations))
+    else:
+        run = _host_block(objectives, search, key, mesh)
 
     init = jax.jit(partial(search.init, islands=islands, settings=settings, seeds=seeds))
     state = gather(init(key))
@@ -159,28 +161,37 @@ def _check_objectives(objectives, search):
         )
 
 
-def _device_block(objectives, search: Search, key, mesh):
+def _device_block(objectives, search: Search, key, mesh, longest: int):
     # Host arrays are the same in all processes, so they may enter a computation of all of them.
     words, kind = gather(jax.random.key_data(key)), jax.random.key_impl(key)
     objectives = gather(objectives)
 
-    def many(count, state, words, objectives):
+    def many(state, words, objectives, count):
         key = jax.random.wrap_key_data(words, impl=kind)
 
-        def one(state, _):
+        def step(state):
             return search.step(state, key, objectives)
 
-        return jax.lax.scan(one, state, length=count)
+        # The last block may be shorter; a program of its own would take longer to compile.
+        def idle(state):
+            record = jax.eval_shape(step, state)[1]
+            return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record)
 
-    @partial(jax.jit, static_argnums=1)
-    def block(state, count, words, objectives):
+        def one(state, index):
+            return jax.lax.cond(index < count, step, idle, state)
+
+        return jax.lax.scan(one, state, jnp.arange(longest))
+
+    @jax.jit
+    def block(state, words, objectives, count):
         if mesh is None:
-            return many(count, state, words, objectives)
-        spread = shard_over(partial(many, count), mesh, shared=(1, 2), out_axes=(0, 1))
-        return spread(state, words, objectives)
+            return many(state, words, objectives, count)
+        spread = shard_over(many, mesh, shared=(1, 2, 3), out_axes=(0, 1))
+        return spread(state, words, objectives, count)
 
     def run(state, count):
-        return gather(block(state, count, words, objectives))
+        state, records = gather(block(state, words, objectives, count))
+        return state, jax.tree.map(lambda leaf: leaf[:count], records)
 
     return run
 
