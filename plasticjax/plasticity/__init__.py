@@ -45,6 +45,7 @@ from ._poisson_fisher import potential_statistics as potential_statistics
 from ._rule import AbstractRule as AbstractRule
 from ._rule import AbstractUpdate as AbstractUpdate
 from ._rule import Update as Update
+from ._scale_by_neuron_fisher import scale_by_neuron_fisher as scale_by_neuron_fisher
 from ._spike_pairing import spike_pairing as spike_pairing
 from ._spike_pairing import stdp_kernel as stdp_kernel
 from ._synaptic_scaling import SynapticScaling as SynapticScaling
@@ -120,6 +121,7 @@ __all__ = [
     "inverse_fisher",
     "InverseFisher",
     "approximate_heterosynaptic",
+    "scale_by_neuron_fisher",
     "AbstractTransfer",
     "SigmoidTransfer",
     "QuadraticTransfer",

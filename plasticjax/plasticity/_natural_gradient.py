@@ -34,8 +34,8 @@ class PoissonOutput(NamedTuple):
             (dimensionless).
         log_slope: $\phi' / \phi$ at V, scalar or [post] (1/mV).
         gamma_s: global gain, scalar or [post] (mV² s).
-        gamma_u: uniform heterosynaptic term, scalar or [post] (1/(mV s)).
-        gamma_w: heterosynaptic term in proportion to the weight, scalar or [post] (1/(mV s)).
+        gamma_u: uniform heterosynaptic term, scalar or [post] (1/mV).
+        gamma_w: heterosynaptic term in proportion to the weight, scalar or [post] (1/mV).
     """
 
     error: Float[ArrayLike, "*shape"]

@@ -126,7 +126,7 @@ class InverseFisher(NamedTuple):
             potential: somatic potential, scalar (mV above rest).
 
         Returns:
-            $\gamma_u$ and $\gamma_w$, scalars (1/(mV s), as the homosynaptic term).
+            $\gamma_u$ and $\gamma_w$, scalars (1/mV, as the homosynaptic term).
         """
         reduced = kernel.c_eps * kernel.eps0
         gamma_u = -reduced * (reduced * self.g[0, 0] * usp_sum + self.g[0, 1] * potential)
@@ -149,7 +149,7 @@ class InverseFisher(NamedTuple):
             change: such as a Euclidean gradient [pre].
 
         Returns:
-            The natural change [pre], in the unit of `change` times mV² s divided by mV² of USPs.
+            The natural change [pre], in the unit of `change` times s.
         """
         spread = jnp.stack([jnp.full_like(w, kernel.c_eps * kernel.eps0), w])
         heterosynaptic = (self.g @ (spread @ change)) @ spread
@@ -213,11 +213,11 @@ def approximate_heterosynaptic(
     Args:
         kernel: of the inputs.
         potential: somatic potential, scalar (mV above rest).
-        c_u: scalar (mV).
+        c_u: scalar (mV s).
         c_w: scalar (1/mV²).
 
     Returns:
-        $\gamma_u = c_u c_\epsilon$ and $\gamma_w = c_w V$, scalars (1/(mV s)).
+        $\gamma_u = c_u c_\epsilon$ and $\gamma_w = c_w V$, scalars (1/mV).
     """
     gamma_u = jnp.asarray(c_u * kernel.c_eps, jnp.result_type(potential, float))
     return gamma_u, c_w * jnp.asarray(potential)
