@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from plasticjax.plasticity import (
@@ -33,7 +34,7 @@ class Usps(NamedTuple):
         return Usps(decay(self.slow, kernel.tau_m), decay(self.fast, kernel.tau_s))
 
     def potentials(self, kernel: UspKernel) -> Float[Array, " pre"]:
-        return kernel.eps0 / (kernel.tau_m - kernel.tau_s) * (self.slow - self.fast)
+        return jnp.multiply(kernel.eps0 / (kernel.tau_m - kernel.tau_s), self.slow - self.fast)
 
 
 def shown(
@@ -94,3 +95,9 @@ def usp_samples(
     start = Usps.silent(trains.shape[1:], rate.dtype)
     follow = lambda usps, arriving: (usps.follow(arriving, kernel), None)  # noqa: E731
     return jax.lax.scan(follow, start, trains)[0].potentials(kernel)
+
+
+def published_trains(seed: int, rates: tuple[float, ...]) -> list[Array]:
+    """The trains of 5 s that the published code draws for its Fig. 4 and 5, in this order."""
+    random = np.random.RandomState(seed)
+    return [jnp.asarray(random.binomial(1, rate * STEP, 10_000)) for rate in rates]

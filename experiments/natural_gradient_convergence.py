@@ -27,7 +27,7 @@ from plasticjax.plasticity import (
     potential_statistics,
 )
 
-from ._contract import Claim, Job
+from ._contract import Claim, Job, Size
 from ._poisson_neuron import (
     STEP,
     Usps,
@@ -217,7 +217,7 @@ def plane(config: Config, key: Key[Array, ""]) -> Plane:
     def euclidean(point):
         potential = usps @ (point / inputs)
         gap = (transfer.rate(taught) - transfer.rate(potential)) * transfer.log_slope(potential)
-        return gap @ usps / len(usps)
+        return jnp.dot(gap, usps) / len(usps)
 
     def natural(point):
         w = point / inputs
@@ -226,15 +226,15 @@ def plane(config: Config, key: Key[Array, ""]) -> Plane:
 
     def path(field, until):
         start = jnp.asarray(START, config.dtype)
-        shown = diffrax.SaveAt(ts=until * jnp.linspace(0.0, 1.0, 201, dtype=config.dtype) ** 4)
+        saved = diffrax.SaveAt(ts=until * jnp.linspace(0.0, 1.0, 201, dtype=config.dtype) ** 4)
         return diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, y, args: field(y)),
             diffrax.Tsit5(),
             *(0.0, until, 1e-4 * until, start),
-            saveat=shown,
+            saveat=saved,
             stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-4),
             max_steps=None,
-        ).ys
+        )
 
     axis = jnp.arange(-0.4, 0.6, 0.006, config.dtype)
     rows = jax.jit(
@@ -247,8 +247,10 @@ def plane(config: Config, key: Key[Array, ""]) -> Plane:
     arrows /= jnp.linalg.norm(arrows, axis=-1, keepdims=True)
     # The natural gradient takes 1 s for all directions; the Euclidean one up to 1 / its weakest.
     weakest = jnp.linalg.eigvalsh(euclidean_rates(transfer, usps, taught))[0] / inputs
-    paths = jnp.stack([path(euclidean, 8.0 / weakest), path(natural, 8.0)])
-    return jax.tree.map(np.asarray, Plane(axis, rows(), points, arrows, paths))
+    paths = [path(euclidean, 8.0 / weakest).ys, path(natural, 8.0).ys]
+    return jax.tree.map(
+        np.asarray, Plane(axis, rows(), points, arrows, jnp.stack(jax.tree.leaves(paths)))
+    )
 
 
 def euclidean_rates(transfer, usps, taught) -> Float[Array, "two two"]:
@@ -262,10 +264,8 @@ def figure(result: Result):
     from plasticjax.plotting import class_color, learning_curve
 
     fig = Figure(figsize=(8.0, 6.4), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=(4, 3))
-    for index, (ax, name) in enumerate(
-        zip(top.subplots(1, 2), ("Euclidean", "natural"), strict=True)
-    ):
+    top, bottom = fig.subplots(2, 2, height_ratios=(4, 3))
+    for index, (ax, name) in enumerate(zip(top, ("Euclidean", "natural"), strict=True)):
         drawn = result.plane
         levels = (0.001, 0.003, 0.005, 0.009, 0.015, 0.02, 0.03, 0.04)
         ax.contour(drawn.axis, drawn.axis, drawn.cost, levels, colors="0.7", linewidths=0.7)
@@ -280,10 +280,9 @@ def figure(result: Result):
         ax.tick_params(labelsize=7)
         ax.set_aspect("equal")
         ax.set_title(f"{name} gradient: direction and mean path", fontsize=9)
-    axes = bottom.subplots(1, 2)
     names = ("divergence (nats / 0.5 ms)", "rate error (Hz)")
     minutes = result.times / 60
-    for ax, values, label in zip(axes, result.scores, names, strict=True):
+    for ax, values, label in zip(bottom, result.scores, names, strict=True):
         for rule, name in enumerate(RULES):
             color = class_color((0, 2, 1)[rule])
             learning_curve(
@@ -295,8 +294,8 @@ def figure(result: Result):
                 value_label=label,
                 ax=ax,
             )
-    axes[0].set(yscale="log", ylim=(1e-5, None))
-    axes[1].set(ylim=(0, None))
+    bottom[0].set(yscale="log", ylim=(1e-5, None))
+    bottom[1].set(ylim=(0, None))
     return fig
 
 
@@ -308,10 +307,10 @@ def at(rule: str, seconds: int, result: Result):
 
 def euclidean_over_natural(seconds: int, result: Result):
     """Ratio of the mean divergences, the same for all seeds."""
-    values = [at(rule, seconds, result) for rule in ("Euclidean", "natural")]
-    if any(value is None for value in values):
+    euclidean, natural = (at(rule, seconds, result) for rule in ("Euclidean", "natural"))
+    if euclidean is None or natural is None:
         return None
-    return np.full(len(values[0]), np.mean(values[0]) / np.mean(values[1]))
+    return np.full(len(natural), np.mean(euclidean) / np.mean(natural))
 
 
 def first_below(rule: str, result: Result):
@@ -322,7 +321,7 @@ def first_below(rule: str, result: Result):
     return np.full(len(result.scores.divergence), times[0] if len(times) else never)
 
 
-def _curve(rule: str, seconds: int, value: float, *sizes: str) -> Claim:
+def _curve(rule: str, seconds: int, value: float, *sizes: Size) -> Claim:
     interval = (value / 1.5, value * 1.5)
     return Claim(
         statement=f"{rule} rule: divergence after {seconds} s (1e-5 nats in 0.5 ms)",
@@ -334,7 +333,7 @@ def _curve(rule: str, seconds: int, value: float, *sizes: str) -> Claim:
 
 
 _TIMES = "the same: 1040, 1160 and 2600 s; interval: factor 1.5"
-_BOTH = ("default", "paper")
+_BOTH: tuple[Size, ...] = ("default", "paper")
 CLAIMS = (
     _curve("natural", 0, 195.0, *_BOTH),
     _curve("natural", 100, 115.0, *_BOTH),

@@ -26,8 +26,8 @@ from plasticjax.plasticity import (
     potential_statistics,
 )
 
-from ._contract import Claim, Job
-from ._poisson_neuron import STEP, Usps, natural_output, spikes
+from ._contract import SIZES, Claim, Job
+from ._poisson_neuron import STEP, Usps, natural_output, published_trains, spikes
 
 KERNEL = UspKernel()
 FAR_END = 460.0  # um, distance of the synapse that is attenuated most
@@ -65,6 +65,7 @@ class Result(NamedTuple):
     times: Float[np.ndarray, " times"]  # s
     natural: Float[np.ndarray, "seeds times distances"]
     euclidean: Float[np.ndarray, "seeds distances"]  # at the end
+    published: Float[np.ndarray, " distances"]  # natural, at the end, with the published trains
 
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
@@ -73,10 +74,12 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         inverse = np.arange(1.0, config.distances + 1)
         every = round(0.01 / STEP)
         natural, euclidean = jax.jit(jax.vmap(partial(course, config, every)))(keys)
+        teacher, arriving = published_trains(55, (config.teacher, config.rate))
+        published = jax.jit(lambda *trains: learn(config, trains, every)[0][-1])(arriving, teacher)
         bar.advance()
         times = every * STEP * np.arange(natural.shape[1])
-        natural, euclidean = np.asarray(natural), np.asarray(euclidean)
-    return Result(inverse, config.weight * inverse, times, natural, euclidean)
+        learned = (np.asarray(each) for each in (natural, euclidean, published))
+        return Result(inverse, config.weight * inverse, times, *learned)
 
 
 def course(config: Config, every: int, key: Key[Array, ""]):
@@ -193,13 +196,20 @@ def euclidean_remote(result: Result):
     return change[:, -1] / change[:, 0]
 
 
-_SIZES = ("smoke", "default", "paper")
 CLAIMS = (
     Claim(
-        statement="relative change after 5 s (%)",
+        statement="published trains: relative change after 5 s (%)",
+        paper_value=24.8826,
+        source="Kreutzer et al. 2022, Fig. 4, its code; interval set after a first run of ours",
+        measure=lambda result: np.full(
+            len(result.natural), relative(result.published, result).mean()
+        ),
+        accept=dict.fromkeys(SIZES, (24.85, 24.91)),
+    ),
+    Claim(
+        statement="other trains: mean relative change after 5 s (%)",
         paper_value=24.88,
-        source="Kreutzer et al. 2022, Fig. 4, its code: one pair of trains; interval: trains vary, "
-        "set after a first run of ours",
+        source="the same; interval: trains vary by 15 %, set after a first run of ours",
         measure=lambda result: relative(result.natural[:, -1], result).mean(axis=1),
         accept={"default": (15.0, 35.0), "paper": (15.0, 35.0)},
     ),
@@ -208,20 +218,20 @@ CLAIMS = (
         paper_value=0.0,
         source="Kreutzer et al. 2022, Fig. 4 and Eq. 17; interval: rounding",
         measure=spread,
-        accept=dict.fromkeys(_SIZES, (0.0, 1e-9)),
+        accept=dict.fromkeys(SIZES, (0.0, 1e-9)),
     ),
     Claim(
         statement="natural gradient: change at the far end over that at the soma",
         paper_value=10.0,
         source="the same: 1 / alpha",
         measure=remote,
-        accept=dict.fromkeys(_SIZES, (9.999, 10.001)),
+        accept=dict.fromkeys(SIZES, (9.999, 10.001)),
     ),
     Claim(
         statement="Euclidean gradient: change at the far end over that at the soma",
         paper_value=0.1,
         source="Kreutzer et al. 2022, Eq. 10: alpha",
         measure=euclidean_remote,
-        accept=dict.fromkeys(_SIZES, (0.0999, 0.1001)),
+        accept=dict.fromkeys(SIZES, (0.0999, 0.1001)),
     ),
 )

@@ -24,7 +24,7 @@ from plasticjax.plasticity import (
     potential_statistics,
 )
 
-from ._contract import Claim, Job
+from ._contract import SIZES, Claim, Job, Size
 from ._poisson_neuron import STEP, Usps, natural_output, spikes
 
 KERNEL = UspKernel()
@@ -208,6 +208,7 @@ def both_fall(result: Result):
     return 100 * falling.sum(axis=(1, 2)) / np.maximum(same.sum(axis=(1, 2)), 1)
 
 
+_BOTH: tuple[Size, ...] = ("default", "paper")
 # Percent change of stimulated and silent synapses at the points, for one draw of spikes, and the
 # standard deviation over 64 draws of ours.
 PUBLISHED = ((5.4, -12.0), (-4.2, 4.6), (-6.2, -1.0), (5.4, -7.4), (-6.2, 6.7))
@@ -224,11 +225,10 @@ def _at(point: int, group: int) -> Claim:
         source="functions of the published code, one draw of spikes; interval: 2.5 standard "
         "deviations over draws, set after a first run of ours",
         measure=lambda result: result.points[:, point, group],
-        accept=dict.fromkeys(("default", "paper"), (value - room, value + room)),
+        accept=dict.fromkeys(_BOTH, (value - room, value + room)),
     )
 
 
-_BOTH = ("default", "paper")
 CLAIMS = (
     *(_at(point, group) for point in range(len(POINTS)) for group in (0, 1)),
     Claim(
@@ -243,7 +243,7 @@ CLAIMS = (
         paper_value=0.0,
         source="Kreutzer et al. 2022, Fig. 7 B: none; interval: the rate that stands for silence",
         measure=dependence,
-        accept=dict.fromkeys(("smoke", *_BOTH), (0.0, 1.0)),
+        accept=dict.fromkeys(SIZES, (0.0, 1.0)),
     ),
     Claim(
         statement="share of the map with changes of the same sign (%)",

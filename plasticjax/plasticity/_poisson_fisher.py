@@ -58,7 +58,7 @@ class UspKernel(eqx.Module):
         """
         after = jnp.maximum(time, 0.0)
         decays = jnp.exp(-after / self.tau_m) - jnp.exp(-after / self.tau_s)
-        return self.eps0 / (self.tau_m - self.tau_s) * decays
+        return jnp.asarray(self.eps0 / (self.tau_m - self.tau_s) * decays)
 
 
 class PotentialStatistics(NamedTuple):
@@ -131,7 +131,7 @@ class InverseFisher(NamedTuple):
         reduced = kernel.c_eps * kernel.eps0
         gamma_u = -reduced * (reduced * self.g[0, 0] * usp_sum + self.g[0, 1] * potential)
         gamma_w = reduced * self.g[1, 0] * usp_sum + self.g[1, 1] * potential
-        return gamma_u, gamma_w
+        return jnp.asarray(gamma_u), jnp.asarray(gamma_w)
 
     def precondition(
         self,
@@ -178,8 +178,8 @@ def inverse_fisher(
     Returns:
         The inverse, to be used as `precondition` or `heterosynaptic`.
     """
-    mean, variance, q = statistics
-    c1, c2, c3 = transfer.mean_information(mean, variance)
+    mean, variance, q = map(jnp.asarray, statistics)
+    c1, c2, c3 = map(jnp.asarray, transfer.mean_information(mean, variance))
     # A sigmoid far from its threshold has no information left in floating point.
     informed = c1 > 0
     safe = jnp.where(informed, c1, 1.0)
@@ -220,7 +220,7 @@ def approximate_heterosynaptic(
         $\gamma_u = c_u c_\epsilon$ and $\gamma_w = c_w V$, scalars (1/mV).
     """
     gamma_u = jnp.asarray(c_u * kernel.c_eps, jnp.result_type(potential, float))
-    return gamma_u, c_w * jnp.asarray(potential)
+    return gamma_u, jnp.asarray(c_w * potential)
 
 
 def over_rate(value: Float[ArrayLike, "*shape"], rate: Float[ArrayLike, "*shape"]):

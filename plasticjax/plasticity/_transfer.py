@@ -128,7 +128,7 @@ class SigmoidTransfer(AbstractTransfer):
 
     def _active(self, potential):
         # The exponential is at most 1, so it does not overflow, and 1 - p keeps its digits.
-        z = self.beta * (potential - self.theta)
+        z = jnp.asarray(self.beta * (potential - self.theta))
         tail = jnp.exp(jnp.where(z >= 0, -z, z))
         large, small = 1.0 / (1.0 + tail), tail / (1.0 + tail)
         return jnp.where(z >= 0, large, small), jnp.where(z >= 0, small, large)
@@ -150,11 +150,12 @@ class QuadraticTransfer(AbstractTransfer):
         return 0.25 * jnp.maximum(potential - self.theta, 0.0) ** 2
 
     def log_slope(self, potential):
-        above = potential - self.theta
+        above = jnp.asarray(potential - self.theta)
         return jnp.where(above > 0, 2.0 / jnp.where(above > 0, above, 1.0), 0.0)
 
     def information(self, potential):
-        above = jnp.where(potential > self.theta, 1.0, jnp.zeros_like(potential - self.theta))
+        above = jnp.asarray(potential - self.theta)
+        above = jnp.where(above > 0, 1.0, jnp.zeros_like(above))
         return Information(above, jnp.zeros_like(above), jnp.zeros_like(above))
 
     def mean_information(self, mean, variance):
@@ -241,6 +242,7 @@ def gaussian_mean(
     """
     # At variance 0 all weights are 0, and so is the derivative of the variance by them; only the
     # root's must be kept finite.
+    mean, variance = jnp.asarray(mean), jnp.asarray(variance)
     spread = variance > 0
     deviation = jnp.where(spread, jnp.sqrt(jnp.where(spread, variance, 1.0)), 0.0)
     z = np.linspace(-REACH, REACH, nodes)
