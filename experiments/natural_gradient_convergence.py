@@ -261,7 +261,7 @@ def euclidean_rates(transfer, usps, taught) -> Float[Array, "two two"]:
 def figure(result: Result):
     from matplotlib.figure import Figure
 
-    from plasticjax.plotting import class_color, learning_curve
+    from plasticjax.plotting import class_color
 
     fig = Figure(figsize=(8.0, 6.4), layout="constrained")
     top, bottom = fig.subplots(2, 2, height_ratios=(4, 3))
@@ -270,7 +270,7 @@ def figure(result: Result):
         levels = (0.001, 0.003, 0.005, 0.009, 0.015, 0.02, 0.03, 0.04)
         ax.contour(drawn.axis, drawn.axis, drawn.cost, levels, colors="0.7", linewidths=0.7)
         ax.quiver(
-            *drawn.points.T, *drawn.arrows[index].T, color="0.3", angles="xy", scale=22, width=0.005
+            *drawn.points.T, *drawn.arrows[index].T, color="0.3", angles="xy", scale=16, width=0.007
         )
         ax.plot(*drawn.paths[index].T, color=class_color(1 - index), linewidth=1.5)
         ax.plot(*START, "o", color="black", markersize=4)
@@ -285,15 +285,14 @@ def figure(result: Result):
     for ax, values, label in zip(bottom, result.scores, names, strict=True):
         for rule, name in enumerate(RULES):
             color = class_color((0, 2, 1)[rule])
-            learning_curve(
-                minutes,
-                values[:, rule],
-                label=name,
-                color=color,
-                step_label="time (min)",
-                value_label=label,
-                ax=ax,
-            )
+            low, high = np.quantile(values[:, rule], (0.1, 0.9), axis=0)
+            ax.fill_between(minutes, low, high, color=color, alpha=0.2, linewidth=0)
+            mean = values[:, rule].mean(axis=0)
+            ax.plot(minutes, mean, color=color, linewidth=1.2, label=name)
+        ax.set_xlabel("time (min)", fontsize=8)
+        ax.set_ylabel(label, fontsize=8)
+        ax.tick_params(labelsize=7)
+    bottom[1].legend(title="mean; 10 to 90 %", title_fontsize=7, fontsize=7, frameon=False)
     bottom[0].set(yscale="log", ylim=(1e-5, None))
     bottom[1].set(ylim=(0, None))
     return fig

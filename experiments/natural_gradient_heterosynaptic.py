@@ -34,6 +34,7 @@ SILENT = 1e-4  # Hz, what the Fisher matrix takes for silence
 POINTS = ((1.6, 1.6), (2.5, 2.5), (4.5, 4.5), (1.6, 4.5), (4.5, 1.6))
 EXAMPLES = (1.6, 2.5, 4.5)  # of both groups
 LIMIT = 12.0  # %, ends of the colour scale
+BATCH = 2048  # neurons at a time
 SHOWN = 400  # steps between two points of the examples
 
 
@@ -76,17 +77,27 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     axis = np.linspace(config.lowest, config.highest, config.grid)
     plane = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     starts = np.concatenate([POINTS, plane])
-    learned = []
-    with job.progress(config.seeds + 1, "seeds") as bar:
-        fixed = jax.jit(partial(learn, config, False))
-        for one in keys:
-            learned.append(np.asarray(fixed(one, jnp.asarray(starts, config.dtype))[:, -1]))
+    size = min(len(starts), BATCH)
+    padded = np.pad(starts, ((0, -len(starts) % size), (0, 0)), mode="edge")
+    batches = jnp.asarray(padded.reshape(-1, size, 2), config.dtype)
+    total = config.seeds * len(batches)
+
+    fixed = jax.jit(lambda key, batch: learn(config, False, key, batch)[:, -1])
+    change = np.zeros((config.seeds, *batches.shape), config.dtype)
+    done, change = job.restore(change) or (0, change)
+    change = np.array(change)
+    with job.progress(total + 1, "maps") as bar:
+        bar.advance(done)
+        for index in range(done, total):
+            seed, batch = divmod(index, len(batches))
+            change[seed, batch] = fixed(keys[seed], batches[batch])
+            job.save(index + 1, change)
             bar.advance()
         pairs = jnp.asarray([[w, w] for w in EXAMPLES], config.dtype)
         followed = jax.jit(jax.vmap(partial(learn, config, True), (0, None)))
         examples = np.asarray(followed(keys, pairs))
         bar.advance()
-    change = np.stack(learned)
+    change = change.reshape(config.seeds, -1, 2)[:, : len(starts)]
     times = SHOWN * STEP * np.arange(examples.shape[2])
     square = change[:, len(POINTS) :].reshape(config.seeds, config.grid, config.grid, 2)
     return Result(axis, square, change[:, : len(POINTS)], times, examples)
