@@ -52,7 +52,9 @@ ARROWS = ((-0.28, -0.1, 0.08, 0.26, 0.44), (-0.22, -0.02, 0.26, 0.5))
 class Config:
     """Fig. 3 F and 9, shortened; the learning rates are those of the code divided by beta.
 
-    With 8 seeds the first divergence varies between 1e-3 and 3.5e-3 nats, so there are more.
+    Seeds and duration were raised after runs of ours. With 8 seeds the initial divergence, 1.23e-3,
+    was outside its interval: means of 8 teachers vary between 1e-3 and 3.5e-3. With 32 seeds and
+    1200 s the natural rule reached 5e-5 nats only in the last test.
     """
 
     seeds: int = 32
@@ -325,13 +327,17 @@ def _curve(rule: str, seconds: int, value: float, *sizes: Size) -> Claim:
     return Claim(
         statement=f"{rule} rule: divergence after {seconds} s (1e-5 nats in 0.5 ms)",
         paper_value=value,
-        source="independent simulation of the published protocol, 8 runs; interval: factor 1.5",
+        source="independent simulation of the published protocol, 8 runs; interval: factor 1.5; "
+        "with 8 seeds our initial divergence was 123, not reproduced, so the default has 32",
         measure=partial(at, rule, seconds),
         accept=dict.fromkeys(sizes, interval),
     )
 
 
-_TIMES = "the same: 1040, 1160 and 2600 s; interval: factor 1.5"
+_TIMES = (
+    "the same: 1040, 1160 and 2600 s; interval: factor 1.5, at the default up to the end of the run, "
+    "which was moved from 1200 to 1400 s after a run of ours that took 1200 s"
+)
 _BOTH: tuple[Size, ...] = ("default", "paper")
 CLAIMS = (
     _curve("natural", 0, 195.0, *_BOTH),
