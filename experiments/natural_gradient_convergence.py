@@ -335,8 +335,8 @@ def _curve(rule: str, seconds: int, value: float, *sizes: Size) -> Claim:
 
 
 _TIMES = (
-    "the same: 1040, 1160 and 2600 s; interval: factor 1.5, at the default up to the end of the run, "
-    "which was moved from 1200 to 1400 s after a run of ours that took 1200 s"
+    "the same: 1040, 1160 and 2600 s; interval: factor 1.5, at the default up to the end of the "
+    "run, which was moved from 1200 to 1400 s after a run of ours that took 1200 s"
 )
 _BOTH: tuple[Size, ...] = ("default", "paper")
 CLAIMS = (
