@@ -16,6 +16,7 @@ from plasticjax.plasticity import (
 )
 
 STEP = 5e-4  # s
+KERNEL = UspKernel()
 
 
 class Usps(NamedTuple):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,14 +20,15 @@ from plasticjax.plasticity import (
     NaturalGradient,
     PoissonInput,
     SigmoidTransfer,
-    UspKernel,
     inverse_fisher,
     over_synapses,
     potential_statistics,
 )
 
 from ._contract import Claim, Job, Size
+from ._cost_plane import Plane, draw_plane, plane
 from ._poisson_neuron import (
+    KERNEL,
     STEP,
     Usps,
     approximate_output,
@@ -40,12 +40,8 @@ from ._poisson_neuron import (
 )
 
 RULES = ("natural", "approximated", "Euclidean")
-KERNEL = UspKernel()
 SECOND = round(1.0 / STEP)  # steps
 SAVED = 10  # tests between two checkpoints
-# The plane of Fig. 3 D and E, in weights times inputs: start, teacher, and where arrows stand.
-START, TEACHER = (-0.3, 0.5), (0.15, 0.15)
-ARROWS = ((-0.28, -0.1, 0.08, 0.26, 0.44), (-0.22, -0.02, 0.26, 0.5))
 
 
 @dataclass(frozen=True)
@@ -94,16 +90,6 @@ class Scores(NamedTuple):
     error: Float[Array, "seeds rules times"]  # root mean square of the rate, Hz
 
 
-class Plane(NamedTuple):
-    """The cost over two weights, and where the rules go; weights are times the inputs."""
-
-    axis: Float[Array, " axis"]
-    cost: Float[Array, "second first"]  # nats in a step
-    points: Float[Array, "points two"]
-    arrows: Float[Array, "rules points two"]  # Euclidean, natural
-    paths: Float[Array, "rules times two"]
-
-
 class Result(NamedTuple):
     times: Float[np.ndarray, " times"]  # s
     scores: Scores
@@ -148,7 +134,15 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     if not np.all(np.isfinite(scores.divergence)):
         raise FloatingPointError("a student diverged; lower the learning rates")
     times = config.every * np.arange(tests + 1.0)
-    return Result(times, jax.tree.map(np.asarray, scores), plane(config, plane_key))
+    found = plane(
+        config.rates,
+        config.dtype,
+        warm=config.warm,
+        samples=config.samples,
+        nodes=config.plane_nodes,
+        key=plane_key,
+    )
+    return Result(times, jax.tree.map(np.asarray, scores), found)
 
 
 def draw(config: Config, key: Key[Array, ""]) -> tuple[Float[Array, " pre"], Network]:
@@ -205,61 +199,6 @@ def learning_step(config: Config, transfer, rates, teacher, network: Network, dr
     return Network(usps, natural, euclidean), None
 
 
-def plane(config: Config, key: Key[Array, ""]) -> Plane:
-    """The cost of two weights, the mean directions of learning, and the mean paths."""
-    inputs = len(START)
-    rates = jnp.asarray(config.rates, config.dtype)
-    usps = usp_samples(key, rates, KERNEL, config.warm, config.samples)
-    transfer = SigmoidTransfer(nodes=config.plane_nodes)
-    taught = usps @ (jnp.asarray(TEACHER, config.dtype) / inputs)
-
-    def cost(point):
-        return divergence(transfer, taught, usps @ (point / inputs))
-
-    def euclidean(point):
-        potential = usps @ (point / inputs)
-        gap = (transfer.rate(taught) - transfer.rate(potential)) * transfer.log_slope(potential)
-        return jnp.dot(gap, usps) / len(usps)
-
-    def natural(point):
-        w = point / inputs
-        inverse = inverse_fisher(transfer, potential_statistics(KERNEL, w, rates))
-        return inverse.precondition(KERNEL, w, rates, euclidean(point)) * inputs
-
-    def path(field, until):
-        start = jnp.asarray(START, config.dtype)
-        saved = diffrax.SaveAt(ts=until * jnp.linspace(0.0, 1.0, 201, dtype=config.dtype) ** 4)
-        return diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, args: field(y)),
-            diffrax.Tsit5(),
-            *(0.0, until, 1e-4 * until, start),
-            saveat=saved,
-            stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-4),
-            max_steps=None,
-        )
-
-    axis = jnp.arange(-0.4, 0.6, 0.006, config.dtype)
-    rows = jax.jit(
-        lambda: jax.lax.map(
-            lambda second: jax.vmap(lambda first: cost(jnp.stack([first, second])))(axis), axis
-        )
-    )
-    points = jnp.stack([each.ravel() for each in jnp.meshgrid(*map(jnp.array, ARROWS))], axis=-1)
-    arrows = jnp.stack([jax.jit(jax.vmap(field))(points) for field in (euclidean, natural)])
-    arrows /= jnp.linalg.norm(arrows, axis=-1, keepdims=True)
-    # The natural gradient takes 1 s for all directions; the Euclidean one up to 1 / its weakest.
-    weakest = jnp.linalg.eigvalsh(euclidean_rates(transfer, usps, taught))[0] / inputs
-    paths = [path(euclidean, 8.0 / weakest).ys, path(natural, 8.0).ys]
-    return jax.tree.map(
-        np.asarray, Plane(axis, rows(), points, arrows, jnp.stack(jax.tree.leaves(paths)))
-    )
-
-
-def euclidean_rates(transfer, usps, taught) -> Float[Array, "two two"]:
-    """The curvature of the cost at the teacher, whose eigenvalues are rates of learning."""
-    return jnp.einsum("t,ti,tj->ij", transfer.information(taught).value, usps, usps) / len(usps)
-
-
 def figure(result: Result):
     from matplotlib.figure import Figure
 
@@ -268,19 +207,7 @@ def figure(result: Result):
     fig = Figure(figsize=(8.0, 6.4), layout="constrained")
     top, bottom = fig.subplots(2, 2, height_ratios=(4, 3))
     for index, (ax, name) in enumerate(zip(top, ("Euclidean", "natural"), strict=True)):
-        drawn = result.plane
-        levels = (0.001, 0.003, 0.005, 0.009, 0.015, 0.02, 0.03, 0.04)
-        ax.contour(drawn.axis, drawn.axis, drawn.cost, levels, colors="0.7", linewidths=0.7)
-        ax.quiver(
-            *drawn.points.T, *drawn.arrows[index].T, color="0.3", angles="xy", scale=16, width=0.007
-        )
-        ax.plot(*drawn.paths[index].T, color=class_color(1 - index), linewidth=1.5)
-        ax.plot(*START, "o", color="black", markersize=4)
-        ax.plot(*TEACHER, "*", color="black", markersize=8)
-        ax.set_xlabel("$w_1 n$ (input of 10 Hz)", fontsize=8)
-        ax.set_ylabel("$w_2 n$ (input of 50 Hz)", fontsize=8)
-        ax.tick_params(labelsize=7)
-        ax.set_aspect("equal")
+        draw_plane(ax, result.plane, index, class_color(1 - index))
         ax.set_title(f"{name} gradient: direction and mean path", fontsize=9)
     names = ("divergence (nats / 0.5 ms)", "rate error (Hz)")
     minutes = result.times / 60

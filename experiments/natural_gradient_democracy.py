@@ -21,15 +21,13 @@ from plasticjax.plasticity import (
     NaturalGradient,
     PoissonInput,
     SigmoidTransfer,
-    UspKernel,
     inverse_fisher,
     potential_statistics,
 )
 
 from ._contract import SIZES, Claim, Job
-from ._poisson_neuron import STEP, Usps, natural_output, published_trains, spikes
+from ._poisson_neuron import KERNEL, STEP, Usps, natural_output, published_trains, spikes
 
-KERNEL = UspKernel()
 FAR_END = 460.0  # um, distance of the synapse that is attenuated most
 
 

@@ -18,16 +18,14 @@ from plasticjax.plasticity import (
     NaturalGradient,
     PoissonInput,
     SigmoidTransfer,
-    UspKernel,
     inverse_fisher,
     over_synapses,
     potential_statistics,
 )
 
 from ._contract import SIZES, Claim, Job, Size
-from ._poisson_neuron import STEP, Usps, natural_output, spikes
+from ._poisson_neuron import KERNEL, STEP, Usps, natural_output, spikes
 
-KERNEL = UspKernel()
 GROUP = 5  # synapses, stimulated and silent ones each
 SILENT = 1e-4  # Hz, what the Fisher matrix takes for silence
 # Weights times inputs of stimulated and silent synapses in the table of results.

@@ -102,7 +102,7 @@ class Interrupted(NullJob):
 
 def test_a_resumed_run_ends_as_if_nothing_had_happened(monkeypatch):
     monkeypatch.setattr(natural_gradient_convergence, "SAVED", 1)
-    monkeypatch.setattr(natural_gradient_convergence, "plane", lambda *_: None)
+    monkeypatch.setattr(natural_gradient_convergence, "plane", lambda *_, **__: None)
     config = natural_gradient_convergence.Config(seeds=1, duration=3, every=1, inputs=10)
     first = Interrupted()
     whole = natural_gradient_convergence.run(config, key=KEY, job=first)
