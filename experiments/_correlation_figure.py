@@ -5,17 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ._correlation_task import (
-    DELAY,
-    FIRST,
-    NEVER,
-    PERIOD,
-    REFRACTORY,
-    STEP,
-    TAU_MEMBRANE,
-    TAU_TRACE,
-    WINDOW,
-)
+from ._correlation_neuron import DELAY, NEVER, REFRACTORY, STEP, TAU_MEMBRANE, TAU_TRACE
+from ._correlation_task import FIRST, PERIOD, WINDOW
 
 WEIGHTS = (0.2, 0.5, 0.8)  # at which kernels are shown
 
@@ -59,45 +50,62 @@ def draw_potential(ax, trace, start: float, threshold: float) -> None:
     onsets = np.arange(FIRST, times[-1] / STEP, PERIOD) * STEP
     for onset in onsets[onsets + WINDOW * STEP > start]:
         ax.axvspan(onset / 1000, (onset + WINDOW * STEP) / 1000, color="0.85", lw=0)
-    ax.set(xlabel="time (s)", ylabel="potential (mV)", xlim=(times[0] / 1000, times[-1] / 1000))
+    ax.set(xlabel="time (s)", ylabel="potential (mV)", xlim=(start / 1000, times[-1] / 1000))
     ax.set_ylim(min(0.0, trace.min()), 1.5 * threshold)
 
 
+def changes(rule, rate: float, weights, traces):
+    """The change of weights by one spike that meets traces of the other side."""
+    seen = np.stack(np.broadcast_arrays(weights, traces), -1)
+    return rate * np.asarray(rule(seen))[..., 0]
+
+
 def draw_kernel(ax, rules, rate: float) -> None:
-    """Changes by a pair of spikes, without the parts that need no partner; those as an inset."""
+    """Changes by a pair of spikes, without what each spike would do alone."""
     depression, facilitation = rules
     lags = np.linspace(0.5, 100, 200)
     traces = np.exp(-lags / TAU_TRACE)
-
-    def changes(rule, weight, trace):
-        seen = np.stack([np.full_like(trace, weight), trace], -1)
-        return rate * np.asarray(rule(seen))[..., 0]
-
     for index, weight in enumerate(WEIGHTS):
-        alone = np.zeros(1)
-        late = changes(facilitation, weight, traces) - changes(facilitation, weight, alone)
-        early = -changes(depression, weight, traces) + changes(depression, weight, alone)
-        ax.plot(lags, late, color=f"C{index}", lw=1.2, label=f"w = {weight}")
-        ax.plot(-lags, early, color=f"C{index}", lw=1.2)
+        for rule, sign in ((facilitation, 1), (depression, -1)):
+            alone = changes(rule, rate, weight, np.zeros(1))
+            paired = changes(rule, rate, weight, traces)
+            label = f"w = {weight}" if sign > 0 else None
+            ax.plot(sign * lags, sign * (paired - alone), color=f"C{index}", lw=1.2, label=label)
     ax.axhline(0, color="0.5", lw=0.5)
     ax.axvline(0, color="0.5", lw=0.5)
-    ax.set(xlabel="$t_{post} - t_{pre}$ (ms)", ylabel="change of weight")
+    ax.set(xlabel="$t_{post} - t_{pre}$ (ms)")
     ax.ticklabel_format(axis="y", scilimits=(-2, 2))
-    inset = ax.inset_axes((0.09, 0.62, 0.3, 0.34))
+
+
+def draw_homeostasis(ax, rules, rate: float) -> None:
+    """Changes by one spike that has no partner, by weight."""
     weights = np.linspace(0.01, 0.99, 99)
-    for rule, sign, style, label in ((depression, -1, "-", "pre"), (facilitation, 1, "--", "post")):
-        alone = [sign * changes(rule, weight, np.zeros(1))[0] for weight in weights]
-        inset.plot(weights, alone, style, color="k", lw=0.8, label=label)
-    inset.axhline(0, color="0.5", lw=0.4)
-    inset.tick_params(labelsize=5)
-    inset.set_xlabel("w, one spike", fontsize=5, labelpad=0)
-    inset.legend(fontsize=5, frameon=False, handlelength=1.5)
-    ax.legend(fontsize=6, frameon=False, loc="lower right")
+    for rule, sign, style, label in (
+        (rules[0], -1, "-", "pre alone"),
+        (rules[1], 1, "--", "post alone"),
+    ):
+        alone = sign * changes(rule, rate, weights, np.zeros_like(weights))
+        ax.plot(weights, alone, style, color="k", lw=0.9, label=label)
+    ax.axhline(0, color="0.5", lw=0.5)
+    ax.set(xlabel="w")
+    ax.ticklabel_format(axis="y", scilimits=(-2, 2))
 
 
 def draw_formulas(ax, formulas: dict[str, tuple[str, str]]) -> None:
+    """The formulas of rules, each on the row that it has in `draw_ratios`."""
     ax.set_axis_off()
-    for row, (name, (depression, facilitation)) in enumerate(formulas.items()):
-        text = f"{name}\n  pre  $\\Delta w \\propto -({depression})$\n"
-        text += f"  post $\\Delta w \\propto {facilitation}$"
-        ax.text(0, 1 - row / len(formulas), text, fontsize=7, va="top", transform=ax.transAxes)
+    ax.set(ylim=(len(formulas) - 0.5, -1.5), xlim=(0, 1))
+    rows = [("f_{dep}(w, K)", "f_{fac}(w, K)"), *formulas.values()]
+    for row, pair in enumerate(rows):
+        for left, formula in zip((0.0, 0.5), pair, strict=True):
+            ax.text(left, row - 1, f"${formula}$", fontsize=7.5, va="center")
+
+
+def draw_ratios(ax, ratios: dict[str, Float[np.ndarray, " tasks"]]) -> None:
+    """Signal-to-noise ratios of rules on several inputs; bars are means."""
+    for row, values in enumerate(ratios.values()):
+        ax.barh(row, values.mean(), color="0.85")
+        ax.plot(values, np.full(len(values), row), ".", ms=3, color="C0")
+    ax.set_yticks(range(len(ratios)), list(ratios), fontsize=7)
+    ax.set_ylim(len(ratios) - 0.5, -1.5)
+    ax.set(xlabel="signal-to-noise ratio, fresh inputs")

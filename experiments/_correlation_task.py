@@ -1,213 +1,23 @@
-"""The task of detecting a frozen pattern by spike timing, for rules of weight and trace.
+"""The task of detecting a frozen pattern by spike timing: inputs, and what is measured.
 
-Jordan et al. (2021), eLife 10:e66273: one leaky integrate-and-fire neuron with delta synapses. A
-depression rule acts at presynaptic spikes and a facilitation rule at postsynaptic ones. With delta
-synapses the threshold is crossed only where a spike arrives, so the simulation goes from event to
-event, on the grid of 0.1 ms of the publication.
+Jordan et al. (2021), eLife 10:e66273: a pattern of 100 ms comes back every 500 ms in inputs whose
+mean rates tell nothing.
 """
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import sequential_vmap
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
+
+from ._correlation_neuron import NEVER, STEP, TAU_MEMBRANE, Learned, Task, free_potential, learn
 
 INPUTS = ("w", "K")
-
-STEP = 0.1  # ms
-DELAY = 10  # steps, from a spike to the synapse (post) and from the synapse to the neuron (pre)
-REFRACTORY = 20  # steps
-TAU_MEMBRANE = 18.0  # ms
-TAU_TRACE = 20.0  # ms
-LEARNING_RATE = 0.01
-NEVER = np.iinfo(np.int32).max - DELAY
 
 BACKGROUND = 3.0  # Hz
 FIRST, PERIOD, WINDOW = 4000, 5000, 1000  # steps: first pattern, onset to onset, length
 KEPT = 1 / 6  # of the other spikes of neurons in the pattern, so that all fire at 2.4 Hz
-
-
-class Task(NamedTuple):
-    """Presynaptic spikes [events] in order of time, and where weights and potential start.
-
-    `steps` are the times at the synapses, `NEVER` after the last one; `synapses` says which.
-    """
-
-    steps: Int[Array, " events"]
-    synapses: Int[Array, " events"]
-    weight: Float[Array, ""]
-    voltage: Float[Array, ""]  # mV
-
-
-class Learned(NamedTuple):
-    """Final weights [synapses], those last sent, post spikes, and the weight of each pre spike.
-
-    A published synapse works off postsynaptic spikes only when its next presynaptic spike comes, so
-    `frozen` [synapses], what it last sent, is what a reader finds there. `spikes` are steps,
-    `NEVER` after the last one; `sent` [events] is 0 where nothing was sent.
-    """
-
-    weights: Float[Array, " synapses"]
-    frozen: Float[Array, " synapses"]
-    spikes: Int[Array, " spikes"]
-    sent: Float[Array, " events"]
-
-
-class _State(NamedTuple):
-    event: Int[Array, ""]  # the next one
-    weights: Float[Array, " synapses"]
-    frozen: Float[Array, " synapses"]  # as last sent
-    traces: Float[Array, " synapses"]  # of pre spikes, each at its last spike
-    last: Int[Array, " synapses"]  # step of the last pre spike
-    voltage: Float[Array, ""]  # mV, at the last arrival
-    arrived: Int[Array, ""]  # step of the last arrival
-    deaf: Int[Array, ""]  # last refractory step
-    pending: Int[Array, ""]  # step at which the last post spike reaches the synapses
-    reached: Int[Array, ""]  # step at which the one before did
-    before: Float[Array, ""]  # trace of post spikes at that step, without and with it
-    after: Float[Array, ""]
-    count: Int[Array, ""]  # of post spikes
-    spikes: Int[Array, " spikes"]
-    sent: Float[Array, " events"]
-
-
-def learn(
-    rules,
-    task: Task,
-    *,
-    synapses: int,
-    steps: int,
-    threshold: float,
-    lowest: float | Float[Array, ""] = -np.inf,
-) -> Learned:
-    """Runs the plastic neuron for `steps` steps.
-
-    `rules` are depression and facilitation, each a function of `[..., (w, K)]` that gives
-    `[..., 1]`. At a presynaptic spike `w` loses the rate times depression and becomes 0 where it is
-    not above 0 (NaN included). When a postsynaptic spike reaches the synapses, `w` gains the rate
-    times facilitation and becomes 1 where it is not below 1; `lowest` bounds it from below there.
-    At equal times the postsynaptic spike goes first and the presynaptic one does not see it.
-    `threshold` is in mV. Batches run one after another, so that each keeps its own event loop.
-    """
-    arrays, static = eqx.partition((rules, task, lowest), eqx.is_array)
-
-    @sequential_vmap
-    def run(arrays):
-        rules, task, lowest = eqx.combine(arrays, static)
-        return _learn(rules, task, synapses, steps, threshold, lowest)
-
-    return run(arrays)
-
-
-def _learn(rules, task, synapses, steps, threshold, lowest):
-    depression, facilitation = rules
-    dtype = task.weight.dtype
-    times = jnp.append(task.steps, NEVER)
-
-    def decay(duration, tau):
-        return jnp.exp(duration * jnp.asarray(-STEP / tau, dtype))
-
-    def pre_spike(state: _State) -> _State:
-        now, synapse = times[state.event], task.synapses[state.event]
-        weight = state.weights[synapse]
-        post_trace = jnp.where(now > state.reached, state.after, state.before)
-        post_trace *= decay(now - state.reached, TAU_TRACE)
-        weight -= LEARNING_RATE * depression(jnp.stack([weight, post_trace]))[0]
-        weight = jnp.where(weight > 0, weight, 0)
-        trace = state.traces[synapse] * decay(now - state.last[synapse], TAU_TRACE) + 1
-        arrival = now + DELAY
-        voltage = state.voltage * decay(arrival - state.arrived, TAU_MEMBRANE) + weight
-        voltage = jnp.where(arrival > state.deaf, voltage, 0)
-        complete = times[state.event + 1] != now
-        fires = complete & (voltage >= threshold) & (arrival <= steps)
-        return state._replace(
-            event=state.event + 1,
-            weights=state.weights.at[synapse].set(weight),
-            frozen=state.frozen.at[synapse].set(weight),
-            traces=state.traces.at[synapse].set(trace),
-            last=state.last.at[synapse].set(now),
-            voltage=jnp.where(fires, 0, voltage),
-            arrived=arrival,
-            deaf=jnp.where(fires, arrival + REFRACTORY, state.deaf),
-            pending=jnp.where(fires, arrival + DELAY, state.pending),
-            count=state.count + fires,
-            spikes=state.spikes.at[jnp.where(fires, state.count, len(state.spikes))].set(
-                arrival, mode="drop"
-            ),
-            sent=state.sent.at[state.event].set(weight),
-        )
-
-    def post_spike(state: _State) -> _State:
-        now = state.pending
-        traces = state.traces * decay(now - state.last, TAU_TRACE)
-        change = facilitation(jnp.stack([state.weights, traces], -1))[:, 0]
-        weights = state.weights + LEARNING_RATE * change
-        weights = jnp.where(weights < 1, weights, 1)
-        earlier = state.after * decay(now - state.reached, TAU_TRACE)
-        return state._replace(
-            weights=jnp.maximum(weights, lowest),
-            pending=jnp.full_like(now, NEVER),
-            reached=now,
-            before=earlier,
-            after=earlier + 1,
-        )
-
-    def until_post_spike(state: _State) -> _State:
-        state = jax.lax.while_loop(
-            lambda state: times[state.event] <= jnp.minimum(steps, state.pending - 1),
-            pre_spike,
-            state,
-        )
-        return jax.lax.cond(state.pending <= steps, post_spike, lambda state: state, state)
-
-    def more(state: _State):
-        return (times[state.event] <= steps) | (state.pending <= steps)
-
-    state = jax.lax.while_loop(more, until_post_spike, _start(task, synapses, steps, threshold))
-    return Learned(state.weights, state.frozen, state.spikes, state.sent)
-
-
-def _start(task, synapses, steps, threshold) -> _State:
-    dtype = task.weight.dtype
-    step = jnp.zeros((), jnp.int32)
-    # The potential may start above threshold: then the neuron fires in the first step.
-    fires = task.voltage * np.exp(-STEP / TAU_MEMBRANE) >= threshold
-    spikes = jnp.full(steps // (REFRACTORY + 1) + 2, NEVER, jnp.int32)
-    return _State(
-        event=step,
-        weights=jnp.full(synapses, task.weight),
-        frozen=jnp.full(synapses, task.weight),
-        traces=jnp.zeros(synapses, dtype),
-        last=jnp.zeros(synapses, jnp.int32),
-        voltage=jnp.where(fires, 0, task.voltage),
-        arrived=step,
-        deaf=jnp.where(fires, 1 + REFRACTORY, 0).astype(jnp.int32),
-        pending=jnp.where(fires, 1 + DELAY, NEVER).astype(jnp.int32),
-        reached=step,
-        before=jnp.zeros((), dtype),
-        after=jnp.zeros((), dtype),
-        count=fires.astype(jnp.int32),
-        spikes=spikes.at[0].set(jnp.where(fires, 1, NEVER)),
-        sent=jnp.zeros(len(task.steps), dtype),
-    )
-
-
-def free_potential(
-    weights: Float[Array, " synapses"], task: Task, *, steps: int
-) -> Float[Array, " steps"]:
-    """Potential (mV) at the steps 1, 2, ... of frozen weights without threshold, from rest."""
-    sent = weights[task.synapses]
-    arriving = jnp.zeros(steps, weights.dtype).at[task.steps + DELAY - 1].add(sent, mode="drop")
-    decay = jnp.exp(jnp.asarray(-STEP / TAU_MEMBRANE, weights.dtype))
-
-    def step(voltage, jump):
-        voltage = voltage * decay + jump
-        return voltage, voltage
-
-    return jax.lax.scan(step, jnp.zeros((), weights.dtype), arriving)[1]
 
 
 def in_pattern(steps: int) -> Bool[np.ndarray, " steps"]:
@@ -226,47 +36,74 @@ def signal_to_noise(potential: Float[Array, " steps"]) -> Float[Array, ""]:
     return (jnp.mean(peaks) - jnp.mean(outside)) / jnp.std(outside)
 
 
-def first_weight(inputs: int, threshold: float) -> float:
-    """The weight that drives the neuron to its threshold at one deviation below the mean input."""
-    spikes = BACKGROUND * inputs
-    return threshold / (spikes - 2 * np.sqrt(spikes)) / (TAU_MEMBRANE / 1000)
+class Setting(NamedTuple):
+    """How many inputs, how long they are learned and watched without threshold after that (s).
 
+    The threshold is 20 mV for 1,000 inputs, and in proportion for others.
+    """
 
-def draw(
-    key: Key[Array, ""],
-    *,
-    count: int,
-    inputs: int,
-    steps: int,
-    threshold: float,
-    dtype: str,
-    weight: float | None = None,
-) -> Task:
-    """Tasks [count] with inputs for `steps` steps; all weights start at `weight` or at one draw."""
-    seeds = np.asarray(jax.random.key_data(jax.random.split(key, count)))
-    drawn = [_draw(np.random.default_rng(seed), inputs, steps) for seed in seeds]
-    longest = max(len(times) for times, _ in drawn)
-    weight_key, voltage_key = jax.random.split(jax.random.fold_in(key, count))
-    # The deviation of 0.1 belongs to 1,000 inputs, as the threshold of 20 mV does.
-    if weight is None:
-        weights = 0.1 * jax.random.normal(weight_key, (count,), dtype)
-        weights += first_weight(inputs, threshold)
-    else:
-        weights = jnp.full(count, weight, dtype)
-    voltages = threshold / 2 * jax.random.normal(voltage_key, (count,), dtype)
+    inputs: int
+    duration: float
+    free: float
 
-    def padded(values, fill):
-        return jnp.asarray(
-            [np.pad(one, (0, longest - len(one)), constant_values=fill) for one in values],
-            jnp.int32,
+    @property
+    def threshold(self) -> float:
+        return 0.02 * self.inputs
+
+    @property
+    def steps(self) -> int:
+        return steps_of(self.duration)
+
+    def tasks(
+        self, key: Key[Array, ""], *, count: int, dtype: str, weight: float | None = None
+    ) -> Task:
+        """Tasks [count]; all weights of one start at `weight`, or at one draw."""
+        steps = steps_of(max(self.duration, self.free))
+        seeds = np.asarray(jax.random.key_data(jax.random.split(key, count)))
+        drawn = [_draw(np.random.default_rng(seed), self.inputs, steps) for seed in seeds]
+        longest = max(len(times) for times, _ in drawn)
+        weight_key, voltage_key = jax.random.split(jax.random.fold_in(key, count))
+        if weight is None:
+            weights = self.first_weight() + 0.1 * jax.random.normal(weight_key, (count,), dtype)
+        else:
+            weights = jnp.full(count, weight, dtype)
+
+        def padded(values, fill):
+            return jnp.asarray(
+                [np.pad(one, (0, longest - len(one)), constant_values=fill) for one in values],
+                jnp.int32,
+            )
+
+        return Task(
+            padded([times for times, _ in drawn], NEVER),
+            padded([synapses for _, synapses in drawn], 0),
+            weights,
+            self.threshold / 2 * jax.random.normal(voltage_key, (count,), dtype),
         )
 
-    return Task(
-        padded([times for times, _ in drawn], NEVER),
-        padded([neurons for _, neurons in drawn], 0),
-        weights,
-        voltages,
-    )
+    def first_weight(self) -> float:
+        """The weight that reaches the threshold at two deviations below the mean input."""
+        spikes = BACKGROUND * self.inputs
+        return self.threshold / (spikes - 2 * np.sqrt(spikes)) / (TAU_MEMBRANE / 1000)
+
+    def learn(self, rules, task: Task, lowest: float | Float[Array, ""] = -np.inf) -> Learned:
+        """See `learn`."""
+        return learn(
+            rules,
+            task,
+            synapses=self.inputs,
+            steps=self.steps,
+            threshold=self.threshold,
+            lowest=lowest,
+        )
+
+    def ratio(self, weights: Float[Array, " synapses"], task: Task) -> Float[Array, ""]:
+        """Signal-to-noise ratio of frozen weights."""
+        return signal_to_noise(free_potential(weights, task, steps=steps_of(self.free)))
+
+
+def steps_of(seconds: float) -> int:
+    return round(1000 * seconds / STEP)
 
 
 def _draw(random: np.random.Generator, inputs: int, steps: int):
@@ -292,74 +129,3 @@ def _draw(random: np.random.Generator, inputs: int, steps: int):
     grid, neuron = grid[order], np.concatenate(neurons)[order]
     kept = (grid >= 1) & (grid <= steps)
     return grid[kept], neuron[kept]
-
-
-def real_power(base, exponent):
-    """Real part of the principal value of a power.
-
-    It is 0 where 0 is raised to a negative number: one published champion needs that.
-    """
-    zero = base == 0
-    size = jnp.exp(exponent * jnp.log(jnp.abs(jnp.where(zero, 1.0, base))))
-    turned = jnp.where(base < 0, jnp.cos(jnp.pi * exponent), 1.0)
-    return jnp.where(zero, jnp.where(exponent == 0, 1.0, 0.0), size * turned)
-
-
-def rule_of(function):
-    """A function of `w` and `K` as a rule of `[..., (w, K)]`."""
-    return lambda seen: jnp.broadcast_to(function(seen[..., 0], seen[..., 1]), seen.shape[:-1])[
-        ..., None
-    ]
-
-
-# Jordan et al. (2021): champions of their runs as they were printed and evaluated, and what is
-# compared with them. Formulas are those of depression and facilitation.
-PUBLISHED = {
-    "run 0": ("-w + 2K", "-w + K^2 - 1"),
-    "run 2": ("-w + 0.1", "-w/(w^2 - w + 2K)"),
-    "run 3": ("-w + 0.1", "-w + K^2"),
-    "run 4": ("-w + K", "w - (w/(w - K))^{w - K}"),
-    "run 5": ("wK(w + K)^{-w - K} - w - K", "-w + K"),
-    "run 7": ("-40w + 20K", "-w/(w - 1)"),
-    "run 8": ("-w + 1024K^{10}", "(wK - K^K)^{wK - K^K}"),
-    "run 9": ("wK - w - K", "-w + K"),
-    "run 18": ("-w + K/w", "(wK)^w - 1"),
-    "no rule": ("0", "0"),
-    "homeostatic STDP": ("0", "K - 0.15"),
-}
-_FUNCTIONS = (
-    (lambda w, k: 2 * k - w, lambda w, k: k**2 - w - 1),
-    (lambda w, k: 0.1 - w, lambda w, k: -w / (w**2 - w + 2 * k)),
-    (lambda w, k: 0.1 - w, lambda w, k: k**2 - w),
-    (lambda w, k: k - w, lambda w, k: w - real_power(w / (w - k), w - k)),
-    (lambda w, k: w * k * real_power(w + k, -w - k) - w - k, lambda w, k: k - w),
-    (lambda w, k: 20 * k - 40 * w, lambda w, k: -w / (w - 1)),
-    (
-        lambda w, k: 1024 * k**10 - w,
-        lambda w, k: real_power(w * k - real_power(k, k), w * k - real_power(k, k)),
-    ),
-    (lambda w, k: w * k - w - k, lambda w, k: k - w),
-    (lambda w, k: k / w - w, lambda w, k: real_power(w * k, w) - 1),
-    (lambda w, k: 0.0 * w, lambda w, k: 0.0 * w),
-    (lambda w, k: 0.0 * w, lambda w, k: k - 0.15),
-)
-RULES = {name: tuple(map(rule_of, pair)) for name, pair in zip(PUBLISHED, _FUNCTIONS, strict=True)}
-
-
-class Published(eqx.Module):
-    """One side (0: depression, 1: facilitation) of the rule of a number, chosen at run time."""
-
-    index: Int[Array, ""]
-    side: int = eqx.field(static=True)
-
-    def __call__(self, seen):
-        return jax.lax.switch(self.index, [pair[self.side] for pair in RULES.values()], seen)
-
-
-def published(index: Int[Array, ""]):
-    """The pair of rules of that number in `PUBLISHED` and its lower bound.
-
-    Only the homeostatic rule of Masquelier (2018) is bounded from below after postsynaptic spikes.
-    """
-    bounded = index == list(RULES).index("homeostatic STDP")
-    return (Published(index, 0), Published(index, 1)), jnp.where(bounded, 0.0, -jnp.inf)

@@ -6,9 +6,10 @@ simulated again on fresh inputs, beside no rule and a hand-made homeostatic STDP
 sections 1.1.1.7 and 1.2.3.2.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,21 +34,18 @@ from plasticjax.evolution import (
 )
 
 from ._contract import Claim, Job
-from ._correlation_figure import Traces, draw_formulas, draw_kernel, draw_potential, potential
-from ._correlation_task import (
-    INPUTS,
-    LEARNING_RATE,
-    NEVER,
-    PUBLISHED,
-    RULES,
-    STEP,
-    Task,
-    draw,
-    free_potential,
-    learn,
-    published,
-    signal_to_noise,
+from ._correlation_figure import (
+    Traces,
+    draw_formulas,
+    draw_homeostasis,
+    draw_kernel,
+    draw_potential,
+    draw_ratios,
+    potential,
 )
+from ._correlation_neuron import LEARNING_RATE, NEVER, STEP, Task
+from ._correlation_rules import PUBLISHED, RULES, published
+from ._correlation_task import INPUTS, Setting, steps_of
 from ._evolution import fitness_curves
 
 PRIMITIVES = (ADD, SUB, MUL, DIV, POW, constant(0.1), constant(1.0), constant(10.0))
@@ -64,7 +62,9 @@ class Config:
     mu: int = 8  # parents
     lam: int = 8  # offspring
     rate: float = 0.05  # probability that a gene mutates
-    power: str = "complex_real"  # as published; "nan": powers of real numbers
+    power: Literal["complex_real", "nan"] = (
+        "complex_real"  # as published; "nan": powers of real numbers
+    )
     inputs: int = 200
     duration: float = 20.0  # s of learning
     free: float = 11.0  # s without threshold after it
@@ -75,6 +75,14 @@ class Config:
     validation_tasks: int = 2  # for each seed
     block: int = 5  # generations between checkpoints
     dtype: str = "float64"
+
+    @property
+    def small(self) -> Setting:
+        return Setting(self.inputs, self.duration, self.free)
+
+    @property
+    def large(self) -> Setting:
+        return Setting(self.validation_inputs, self.validation_duration, self.validation_free)
 
     @classmethod
     def paper(cls) -> "Config":
@@ -129,38 +137,16 @@ class Result(NamedTuple):
     power: str
 
 
-def spec(nodes: int, power: str) -> GenomeSpec:
+def spec(nodes: int, power: Any) -> GenomeSpec:
     return GenomeSpec(INPUTS, PRIMITIVES, nodes, power=power)
-
-
-def steps_of(seconds: float) -> int:
-    return round(1000 * seconds / STEP)
-
-
-def threshold_of(inputs: int) -> float:
-    """20 mV for 1,000 inputs, in proportion for others."""
-    return 0.02 * inputs
-
-
-def snr(learned, task: Task, free: float) -> Float[Array, ""]:
-    return signal_to_noise(free_potential(learned.frozen, task, steps=steps_of(free)))
 
 
 def objective(config: Config, key: Key[Array, ""]) -> Objective:
     """The least signal-to-noise ratio of several inputs."""
-    size = {"inputs": config.inputs, "threshold": threshold_of(config.inputs)}
-    longest = steps_of(max(config.duration, config.free))
-    tasks = draw(key, count=config.tasks, steps=longest, dtype=config.dtype, **size)
+    tasks = config.small.tasks(key, count=config.tasks, dtype=config.dtype)
 
     def fitness(rules, task, key):
-        learned = learn(
-            rules,
-            task,
-            synapses=config.inputs,
-            steps=steps_of(config.duration),
-            threshold=threshold_of(config.inputs),
-        )
-        return snr(learned, task, config.free)
+        return config.small.ratio(config.small.learn(rules, task).frozen, task)
 
     both = (spec(config.nodes, config.power),) * 2
     # Each individual keeps its own event loop, so nothing is gained by running several at once.
@@ -194,7 +180,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
     @jax.jit
     def again(index):
-        return jax.vmap(lambda seed: validate(config, *published(index), seed))(tasks)
+        return jax.vmap(lambda seed: validate(config.large, *published(index), seed))(tasks)
 
     with job.progress(len(RULES) + 1, "validation") as bar:
         for index, name in enumerate(RULES):
@@ -207,137 +193,103 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
             lambda pair: tuple(compact(own, genome, config.nodes) for genome in pair)
         )(champions)
         pairs = tuple(Program(genome, own, "scan_switch") for genome in programs)
-        evolved, _ = jax.jit(jax.vmap(lambda rules, seed: validate(config, rules, -jnp.inf, seed)))(
-            pairs, tasks
-        )
+        evolved, _ = jax.jit(
+            jax.vmap(lambda rules, seed: validate(config.large, rules, -jnp.inf, seed))
+        )(pairs, tasks)
         bar.advance()
     best = list(RULES)[int(np.argmax(np.median(ratios, axis=(1, 2))))]
     return Result(
         carried(found.history.fitness),
         champions,
-        float(jax.jit(partial(no_rule, config))(here.environments)),
+        float(jnp.min(jax.jit(jax.vmap(partial(no_rule, config.small)))(here.environments))),
         np.asarray(ratios),
         np.asarray(rates),
         np.asarray(evolved),
-        watch(config, RULES[best], jax.tree.map(lambda leaf: leaf[0, 0], tasks)),
+        watch(config.large, RULES[best], jax.tree.map(lambda leaf: leaf[0, 0], tasks)),
         best,
         config.power,
     )
 
 
-def carried(history: Float[np.ndarray, "generations seeds"]):
+def carried(history: Any) -> Float[np.ndarray, "generations seeds"]:
     """The history up to the generation after which all searches had stopped."""
-    return history[~np.isnan(history).all(axis=1)]
+    kept = np.asarray(history)
+    return kept[~np.isnan(kept).all(axis=1)]
 
 
-def no_rule(config: Config, tasks: Task) -> Float[Array, ""]:
-    """Fitness of weights that never change."""
-    return jnp.min(
-        jax.vmap(
-            lambda task: signal_to_noise(
-                free_potential(
-                    jnp.full(config.inputs, task.weight), task, steps=steps_of(config.free)
-                )
-            )
-        )(tasks)
-    )
+def no_rule(setting: Setting, task: Task) -> Float[Array, ""]:
+    """The ratio of weights that never change."""
+    return setting.ratio(jnp.full(setting.inputs, task.weight), task)
 
 
 def validation_tasks(config: Config, key: Key[Array, ""]) -> Task:
     """Fresh inputs [seeds, tasks]; all weights start at 0.5."""
-    drawn = draw(
-        key,
-        count=config.seeds * config.validation_tasks,
-        inputs=config.validation_inputs,
-        steps=steps_of(max(config.validation_duration, config.validation_free)),
-        threshold=threshold_of(config.validation_inputs),
-        dtype=config.dtype,
-        weight=0.5,
-    )
     shape = config.seeds, config.validation_tasks
+    drawn = config.large.tasks(key, count=math.prod(shape), dtype=config.dtype, weight=0.5)
     return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), drawn)
 
 
-def validate(config: Config, rules, lowest: float | Float[Array, ""], tasks: Task):
+def validate(setting: Setting, rules, lowest: float | Float[Array, ""], tasks: Task):
     """Ratios and rates (Hz) [tasks] of a pair of rules."""
 
     def one(task):
-        learned = learn(
-            rules,
-            task,
-            synapses=config.validation_inputs,
-            steps=steps_of(config.validation_duration),
-            threshold=threshold_of(config.validation_inputs),
-            lowest=lowest,
-        )
-        ratio = snr(learned, task, config.validation_free)
+        learned = setting.learn(rules, task, lowest)
+        ratio = setting.ratio(learned.frozen, task)
         # A rule that drives the weights to infinity, or all of them to 0, detects nothing.
         ratio = jnp.where(jnp.isfinite(ratio), ratio, 0.0)
-        return ratio, jnp.sum(learned.spikes < NEVER) / config.validation_duration
+        return ratio, jnp.sum(learned.spikes < NEVER) / setting.duration
 
     return jax.vmap(one)(tasks)
 
 
-def watch(config: Config, rules, task: Task) -> Traces:
+def watch(setting: Setting, rules, task: Task) -> Traces:
     """The potential in the first and the last second of learning."""
-    steps = steps_of(config.validation_duration)
-    threshold = threshold_of(config.validation_inputs)
-    learned = jax.jit(
-        lambda task: learn(
-            rules, task, synapses=config.validation_inputs, steps=steps, threshold=threshold
-        )
-    )(task)
+    learned = jax.jit(partial(setting.learn, rules))(task)
+    last = setting.steps - steps_of(1.0)
     return Traces(
         potential(task, learned, 0, steps_of(1.0)),
-        potential(task, learned, steps - steps_of(1.0), steps),
-        threshold,
-        (steps - steps_of(1.0)) * STEP,
+        potential(task, learned, last, setting.steps),
+        setting.threshold,
+        last * STEP,
     )
 
 
 def figure(result: Result):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(10.0, 8.2), layout="constrained")
-    axes = fig.subplots(3, 3)
+    fig = Figure(figsize=(10.0, 9.0), layout="constrained")
+    parts: Any = fig.subfigures(3, 1, height_ratios=(3, 3, 4))
+    top, middle, bottom = parts
+    above, between = top.subplots(1, 3), middle.subplots(1, 2)
     traces = result.traces
     for ax, when, trace, start in (
-        (axes[0, 0], "early", traces.early, 0.0),
-        (axes[0, 1], "late", traces.late, traces.start),
+        (above[0], "early", traces.early, 0.0),
+        (above[1], "late", traces.late, traces.start),
     ):
         draw_potential(ax, trace, start, traces.threshold)
-        ax.set_title(f"potential, {when}, {result.shown}", fontsize=8)
-    best = fitness_curves(axes[0, 2], result.history, {"no rule": result.nothing})
-    axes[0, 2].set_title("search, few inputs", fontsize=8)
-    draw_validation(axes[1, 0], result, best)
+        ax.set_title(f"{result.shown}, {when}", fontsize=9)
+    best = fitness_curves(above[2], result.history, {"no rule": result.nothing})
+    above[2].set_title("search, few inputs", fontsize=9)
+    flat = result.ratios.reshape(len(PUBLISHED), -1)
+    values = dict(zip(PUBLISHED, flat, strict=True))
+    draw_ratios(between[0], {**values, "best search": result.evolved[best]})
     own = spec(result.champions[0].op.shape[-1], result.power)
-    champion = tuple(
+    champion = [
         Program(jax.tree.map(lambda leaf: leaf[best], genome), own) for genome in result.champions
-    )
+    ]
     shown = {name: RULES[name] for name in ("homeostatic STDP", "run 9", "run 18")}
-    for ax, (name, rules) in zip(
-        (axes[1, 1], axes[1, 2], axes[2, 0], axes[2, 1]),
-        {**shown, "best search": champion}.items(),
-        strict=True,
-    ):
-        draw_kernel(ax, rules, LEARNING_RATE)
-        ax.set_title(name, fontsize=8)
-    formulas = {name: PUBLISHED[name] for name in shown}
-    formulas["best search"] = tuple(to_latex(one, simplify=True) for one in champion)
-    draw_formulas(axes[2, 2], formulas)
+    found = to_latex(champion[0]), to_latex(champion[1])
+    draw_formulas(between[1], {**PUBLISHED, "best search": found})
+    panels = bottom.subplots(2, 1 + len(shown), height_ratios=(3, 2))
+    for column, (name, rules) in enumerate({**shown, "best search": champion}.items()):
+        draw_kernel(panels[0, column], rules, LEARNING_RATE)
+        draw_homeostasis(panels[1, column], rules, LEARNING_RATE)
+        panels[0, column].set_title(name, fontsize=9)
+    panels[0, 0].legend(fontsize=7, frameon=False)
+    panels[1, 0].legend(fontsize=7, frameon=False)
+    for row in panels:
+        row[0].set_ylabel("change of weight")
     return fig
-
-
-def draw_validation(ax, result: Result, best: int) -> None:
-    """Signal-to-noise ratios of all rules on fresh inputs; bars are means."""
-    names = [*PUBLISHED, "best search"]
-    values = [*result.ratios.reshape(len(PUBLISHED), -1), result.evolved[best].ravel()]
-    for row, ratios in enumerate(values):
-        ax.barh(row, ratios.mean(), color="0.85")
-        ax.plot(ratios, np.full(len(ratios), row), ".", ms=3, color="C0")
-    ax.set_yticks(range(len(names)), names, fontsize=6)
-    ax.invert_yaxis()
-    ax.set(xlabel="signal-to-noise ratio, fresh inputs")
 
 
 def ratio_of(name: str, result: Result):
