@@ -2,8 +2,10 @@
 
 import dataclasses
 import warnings
+from functools import partial
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ from experiments._correlation_neuron import NEVER, Task, free_potential, learn
 from experiments._correlation_rules import PUBLISHED, RULES, published, real_power
 from experiments._correlation_task import Setting, in_pattern, signal_to_noise
 from experiments._evolution import known_rules
-from plasticjax.evolution import Program, compact, from_expression
+from plasticjax.evolution import Program, compact, from_expression, to_latex
 from tests.experiments.judged import assert_claims_hold
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "plasticity_tasks.npz"
@@ -233,17 +235,17 @@ def smoke():
 
 
 def test_individuals_that_diverge_cost_only_themselves():
-    config = dataclasses.replace(evolve_correlation.Config.smoke(), duration=2.0, tasks=1)
+    config = dataclasses.replace(evolve_correlation.Config.smoke(), tasks=1)
     objective = evolve_correlation.objective(config, KEY)
     formulas = [("w", "K - w"), ("w / (w - w)", "K"), ("w - w", "w - 10 / (w - w)")]
     individuals = known_rules(objective.specs, formulas)
-    evaluate = jax.jit(objective.evaluate)
+    evaluate = eqx.filter_jit(objective.evaluate)
     together = evaluate(individuals, jnp.broadcast_to(KEY, 3))
     first = jax.tree.map(lambda leaf: jnp.stack([leaf[0]] * 3), individuals)
     alone = evaluate(first, jnp.broadcast_to(KEY, 3))
     assert np.isfinite(together[0]) and together[0] == alone[0]
-    assert not np.any(np.isnan(together))
-    assert np.any(np.isneginf(together[1:]))
+    # All weights become 0: nothing is left whose potential could deviate.
+    np.testing.assert_array_equal(together[1:], -np.inf)
 
 
 def test_the_experiment_runs(smoke):
@@ -256,7 +258,10 @@ def test_the_experiment_runs(smoke):
         assert better.mean() > evolve_correlation.ratio_of("no rule", smoke).mean() + 2
 
 
-def test_the_figure_is_drawn_without_warnings(smoke, tmp_path):
+def test_the_figure_is_drawn_without_warnings(smoke, tmp_path, monkeypatch):
+    # Simplifying takes most of the time, and is tested where it is written.
+    quick = partial(to_latex, simplify=False)
+    monkeypatch.setattr(evolve_correlation, "to_latex", quick)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evolve_correlation.figure(smoke).savefig(tmp_path / "figure.png")
