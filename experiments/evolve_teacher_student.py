@@ -75,8 +75,8 @@ class Result(NamedTuple):
 
     `history` [generations, seeds] is the fitness of the champions, `champions` [seeds] the last of
     them, `hand` and `nothing` the fitness (LSB) of the rule made by hand and of no learning.
-    `weights` [seeds, conditions, periods], `hand_weights` [conditions, periods], `goals`
-    [conditions].
+    `weights` [seeds, conditions, periods], `hand_weights` [conditions, periods], `goals` and
+    `teachers` [conditions].
     """
 
     history: Float[np.ndarray, "generations seeds"]
@@ -86,6 +86,7 @@ class Result(NamedTuple):
     weights: Float[np.ndarray, "seeds conditions periods"]
     hand_weights: Float[np.ndarray, "conditions periods"]
     goals: Float[np.ndarray, " conditions"]
+    teachers: Float[np.ndarray, " conditions"]
 
 
 def spec(nodes: int) -> GenomeSpec:
@@ -154,6 +155,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         np.asarray(course),
         np.asarray(by_hand),
         np.asarray(goals(each)),
+        np.asarray(each.teacher),
     )
 
 
@@ -170,7 +172,8 @@ def figure(result: Result):
     known = {"$(u_t - u_s)\\, s$": result.hand, "no learning": result.nothing}
     best = fitness_curves(axes[0], result.history, known)
     axes[0].set(yscale="symlog", ylabel="fitness of the champion (LSB)")
-    axes[0].set(ylim=(-40, -0.8))
+    axes[0].set(ylim=(-60, -0.8))
+    axes[0].legend(frameon=False, fontsize=7, loc="center right")
     axes[0].set_yticks([-30, -10, -3, -1], ["-30", "-10", "-3", "-1"])
     program = Program(
         jax.tree.map(lambda leaf: leaf[best], result.champions),
@@ -196,10 +199,10 @@ def draw_weights(ax, weights, goal) -> None:
     ax.set(xlabel="time (s)", ylabel="weight (LSB)", ylim=(-1, 64))
 
 
-def close(weights, result: Result):
-    """Share (%) of conditions whose weight ends within 2 LSB of the goal, in the last tenth."""
+def close(weights, wanted):
+    """Share (%) of conditions whose weight is within 2 LSB of the wanted one in the last tenth."""
     last = weights[..., -(weights.shape[-1] // 10) :].mean(axis=-1)
-    return 100.0 * (np.abs(last - result.goals) <= 2).mean(axis=-1)
+    return 100.0 * (np.abs(last - wanted) <= 2).mean(axis=-1)
 
 
 def reached(result: Result):
@@ -233,23 +236,32 @@ CLAIMS = (
         accept={"default": (60.0, 100.0), "paper": (60.0, 100.0)},
     ),
     Claim(
-        statement="conditions in which the weight ends within 2 LSB of its goal (%)",
+        statement="conditions in which the weight ends within 2 LSB of the teacher's (%)",
         paper_value=90.0,
-        source=_SOURCE + "our criterion",
-        measure=lambda result: close(result.weights, result),
+        source=_SOURCE + "our criterion, set before the first run; fails for every rule that "
+        "follows the potentials, because mismatch moves most large weights further than that",
+        measure=lambda result: close(result.weights, result.teachers),
+        accept={"default": (90.0, 100.0), "paper": (90.0, 100.0)},
+    ),
+    Claim(
+        statement="conditions in which the weight ends within 2 LSB of the teacher's, corrected "
+        "for mismatch (%)",
+        paper_value=90.0,
+        source=_SOURCE + "the criterion above with the teacher's weight times the ratio of gains",
+        measure=lambda result: close(result.weights, result.goals),
         accept={"default": (90.0, 100.0), "paper": (90.0, 100.0)},
     ),
     Claim(
         statement="readings at which the found rules move towards the teacher (%)",
         paper_value=100.0,
-        source=_SOURCE + "found rules resemble (v - u) s; interval: our choice",
+        source=_SOURCE + "found rules resemble (v - u) s; interval set after a first run of ours",
         measure=same_sign,
         accept={"default": (90.0, 100.0), "paper": (90.0, 100.0)},
     ),
     Claim(
         statement="gain over no learning, relative to the rule made by hand (%)",
         paper_value=100.0,
-        source=_SOURCE + "after a short search: any gain",
+        source=_SOURCE + "intervals set after a first run of ours",
         measure=gain,
         accept={"smoke": (1.0, 110.0), "default": (90.0, 110.0), "paper": (90.0, 110.0)},
     ),

@@ -150,7 +150,9 @@ class Chip:
 
     def evaluate(self, genomes, keys):
         self.batches.append(len(keys))
-        each = [jax.tree.map(lambda leaf, at=at: leaf[at : at + 1], genomes) for at in range(len(keys))]
+        each = [
+            jax.tree.map(lambda leaf, at=at: leaf[at : at + 1], genomes) for at in range(len(keys))
+        ]
         return np.array([self._measure(genome, keys[:1]) for genome in each])
 
 
