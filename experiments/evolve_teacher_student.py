@@ -238,8 +238,8 @@ CLAIMS = (
     Claim(
         statement="conditions in which the weight ends within 2 LSB of the teacher's (%)",
         paper_value=90.0,
-        source=_SOURCE + "our criterion, set before the first run; fails for every rule that "
-        "follows the potentials, because mismatch moves most large weights further than that",
+        source=_SOURCE + "our criterion, set before the first run; fails for rules that follow "
+        "the potentials, because mismatch moves large weights further than that",
         measure=lambda result: close(result.weights, result.teachers),
         accept={"default": (90.0, 100.0), "paper": (90.0, 100.0)},
     ),

@@ -195,7 +195,16 @@ def test_the_figure_is_drawn_without_warnings(smoke, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_claims_hold():
+def test_the_claims_hold_but_for_the_weight_of_a_teacher_with_mismatch():
     config = Config()
     result = evolve_teacher_student.run(config, key=KEY, job=NullJob())
-    assert_claims_hold(evolve_teacher_student.CLAIMS, result, size="default", seeds=config.seeds)
+    (uncorrected,) = (
+        claim
+        for claim in evolve_teacher_student.CLAIMS
+        if claim.statement.endswith("teacher's (%)")
+    )
+    others = [claim for claim in evolve_teacher_student.CLAIMS if claim is not uncorrected]
+    assert_claims_hold(others, result, size="default", seeds=config.seeds)
+    # No rule that follows the potentials can meet it: too few goals are that close.
+    assert np.mean(np.abs(result.goals - result.teachers) <= 2) < 0.9
+    assert uncorrected.measure(result).mean() < uncorrected.accept["default"][0]
