@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,8 +121,7 @@ def evolve(
     else:
         run = _host_block(objectives, search, key, mesh)
 
-    init = jax.jit(partial(search.init, islands=islands, settings=settings, seeds=seeds))
-    state = gather(init(key))
+    state = gather(_init(search, key, islands, settings, seeds))
     record = jax.eval_shape(search.record, state, jax.eval_shape(search.ask, state, key)[1])
     history = jax.tree.map(lambda leaf: _empty((generations, *leaf.shape), leaf.dtype), record)
     found = checkpoints.restore((state, history)) if checkpoints is not None else None
@@ -161,11 +160,14 @@ def _check_objectives(objectives, search):
         )
 
 
-def _device_block(objectives, search: Search, key, mesh, longest: int):
-    # Host arrays are the same in all processes, so they may enter a computation of all of them.
-    words, kind = gather(jax.random.key_data(key)), jax.random.key_impl(key)
-    objectives = gather(objectives)
+# Compiled once for each search, objective and number of islands, not once for each call.
+@eqx.filter_jit
+def _init(search: Search, key, islands: int, settings, seeds):
+    return search.init(key, islands=islands, settings=settings, seeds=seeds)
 
+
+@eqx.filter_jit
+def _block(state, words, search: Search, objectives, count, *, longest: int, kind, mesh):
     def many(state, words, objectives, count):
         key = jax.random.wrap_key_data(words, impl=kind)
 
@@ -182,15 +184,30 @@ def _device_block(objectives, search: Search, key, mesh, longest: int):
 
         return jax.lax.scan(one, state, jnp.arange(longest))
 
-    @jax.jit
-    def block(state, words, objectives, count):
-        if mesh is None:
-            return many(state, words, objectives, count)
-        spread = shard_over(many, mesh, shared=(1, 2, 3), out_axes=(0, 1))
-        return spread(state, words, objectives, count)
+    if mesh is None:
+        return many(state, words, objectives, count)
+    spread = shard_over(many, mesh, shared=(1, 2, 3), out_axes=(0, 1))
+    return spread(state, words, objectives, count)
+
+
+def _device_block(objectives, search: Search, key, mesh, longest: int):
+    # Host arrays are the same in all processes, so they may enter a computation of all of them.
+    words, kind = gather(jax.random.key_data(key)), jax.random.key_impl(key)
+    arrays, others = eqx.partition(objectives, eqx.is_array)
+    objectives = eqx.combine(gather(arrays), others)
 
     def run(state, count):
-        state, records = gather(block(state, words, objectives, count))
+        found = _block(
+            state,
+            words,
+            search,
+            objectives,
+            np.asarray(count),
+            longest=longest,
+            kind=kind,
+            mesh=mesh,
+        )
+        state, records = gather(found)
         return state, jax.tree.map(lambda leaf: leaf[:count], records)
 
     return run
