@@ -139,15 +139,18 @@ class FormulaGraph:
     def _plus(self, left, right):
         if ADD in self.ops:
             return self._apply(ADD, left, right)
-        return self._apply(SUB, left, self._minus(self._zero(right), right))
+        return self._apply(SUB, left, self._minus(self._zero(), right))
 
     def _minus(self, left, right):
         if SUB in self.ops:
             return self._apply(SUB, left, right)
         return self._apply(ADD, left, self._node(_Negative(self._node(right))))
 
-    def _zero(self, value):
-        return Fraction(0) if 0.0 in self.constants else self._apply(SUB, value, value)
+    def _zero(self):
+        """0, of constants or of an input: an intermediate value may be infinite, and give NaN."""
+        if 0.0 in self.constants or 1.0 in self.constants:
+            return Fraction(0)
+        return self._apply(SUB, _Input(0), _Input(0))
 
     def _multiple(self, factor, value):
         """`factor * value` without a node that holds the factor, or None."""
@@ -192,7 +195,7 @@ class FormulaGraph:
             return self._apply(MUL, Fraction(-1), value)
         if SUB not in self.ops:
             raise ValueError("a minus sign needs Sub, or Mul with a constant -1, in the spec")
-        return self._apply(SUB, self._zero(value), value)
+        return self._apply(SUB, self._zero(), value)
 
     def _number_node(self, value):
         if float(value) in self.constants:

@@ -227,3 +227,12 @@ def test_a_missing_minus_is_named():
     spec = GenomeSpec(NAMES, (ADD, MUL, IF_ELSE), 4)
     with pytest.raises(ValueError, match="a minus sign needs Sub, or Mul with a constant -1"):
         from_expression("-x", spec)
+
+
+def test_a_minus_sign_keeps_infinite_values():
+    with_one = GenomeSpec(("w", "k"), (ADD, SUB, MUL, DIV, constant(1.0)), 8)
+    without = GenomeSpec(("w", "k"), (SUB, DIV), 8)
+    for spec, formula in ((with_one, "-w / (w - 1)"), (without, "-w / (w - k)")):
+        program = Evolved(from_expression(formula, spec), spec)
+        ends = program(np.array([[1.0, 1.0], [3.0, 1.0]]))[:, 0]
+        np.testing.assert_array_equal(ends, [-np.inf, -1.5])
