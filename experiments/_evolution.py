@@ -1,6 +1,7 @@
 """What experiments that evolve rules share: known rules as formulas, and curves of fitness."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -8,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from plasticjax.evolution import Objective, from_expression
+from plasticjax.evolution import (
+    GenomeSpec,
+    Objective,
+    Program,
+    active_nodes,
+    compact,
+    from_expression,
+    to_sympy,
+)
 
 # One formula, or one for each spec of individuals with several genomes.
 Formula = str | Sequence[str]
@@ -57,3 +66,40 @@ def fitness_curves(
     if known:
         ax.legend(frameon=False, fontsize=7, loc="lower right")
     return best
+
+
+def fitness_each(
+    objective: Objective, individuals: PyTree
+) -> Float[Array, "individuals environments"]:
+    """Fitness of individuals in each environment, where `judge` gives what they make together.
+
+    The individuals are concrete, so one program length is compiled.
+    """
+    specs = objective.specs
+    short = jax.tree.map(lambda spec, genomes: _shortest(spec, genomes), specs, individuals)
+
+    @eqx.filter_jit
+    def everywhere(short, environments):
+        def test(individual, environment):
+            rules = jax.tree.map(
+                lambda spec, program: Program(program, spec, "vmap_select"), specs, individual
+            )
+            found = objective.fitness(rules, environment, jax.random.key(0))
+            found = found[0] if isinstance(found, tuple) else found
+            return jnp.where(jnp.isfinite(found), found, -jnp.inf)
+
+        over_environments = jax.vmap(test, in_axes=(None, 0))
+        return jax.vmap(over_environments, in_axes=(0, None))(short, environments)
+
+    return everywhere(short, objective.environments)
+
+
+def _shortest(spec, genomes):
+    active = jax.vmap(partial(active_nodes, spec))(genomes)
+    length = max(1, int(jnp.max(jnp.sum(active, axis=1))))
+    return jax.vmap(lambda genome: compact(spec, genome, length))(genomes)
+
+
+def formula(genome: PyTree, spec: GenomeSpec) -> str:
+    """A champion as a formula, as simple as sympy makes it."""
+    return str(to_sympy(Program(genome, spec), simplify=True))
