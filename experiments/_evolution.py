@@ -95,11 +95,18 @@ def fitness_each(
 
 
 def _shortest(spec, genomes):
-    active = jax.vmap(partial(active_nodes, spec))(genomes)
+    active = jax.jit(jax.vmap(partial(active_nodes, spec)))(genomes)
     length = max(1, int(jnp.max(jnp.sum(active, axis=1))))
-    return jax.vmap(lambda genome: compact(spec, genome, length))(genomes)
+    return jax.jit(jax.vmap(lambda genome: compact(spec, genome, length)))(genomes)
 
 
 def formula(genome: PyTree, spec: GenomeSpec) -> str:
-    """A champion as a formula, as simple as sympy makes it."""
-    return str(to_sympy(Program(genome, spec), simplify=True))
+    """A champion as a formula, as simple as sympy makes it in a second."""
+    return str(to_sympy(Program(genome, spec), simplify=True, time_limit=1.0))
+
+
+def latex_formula(genome: PyTree, spec: GenomeSpec) -> str:
+    """The same in LaTeX."""
+    from sympy import latex
+
+    return latex(to_sympy(Program(genome, spec), simplify=True, time_limit=1.0))

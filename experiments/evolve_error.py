@@ -27,12 +27,11 @@ from plasticjax.evolution import (
     Search,
     constant,
     evolve,
-    to_latex,
 )
 
 from ._contract import Claim, Job
 from ._error_task import INPUTS, Course, Task, draw, error_fitness, learn
-from ._evolution import fitness_curves, fitness_each, formula, known_rules
+from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
 
 PRIMITIVES = (ADD, SUB, MUL, DIV, constant(1.0))
 SPEC = GenomeSpec(INPUTS, PRIMITIVES, columns=12)
@@ -53,16 +52,16 @@ ROOMY = GenomeSpec(INPUTS, PRIMITIVES, columns=24)
 
 @dataclass(frozen=True)
 class Config:
-    """The repository's search with fewer, shorter tasks; seeds are islands."""
+    """A search of one parent on few, short tasks; seeds are islands."""
 
-    seeds: int = 4
-    generations: int = 300
-    mu: int = 4  # parents
+    seeds: int = 6
+    generations: int = 500
+    mu: int = 1  # parents
     lam: int = 4  # offspring
     rate: float = 0.045  # probability that a gene mutates
     tournament: int = 1
     tasks: int = 6
-    duration: float = 4000.0  # ms of each
+    duration: float = 6000.0  # ms of each
     fresh_tasks: int = 15  # on which known rules and champions are compared
     fresh_duration: float = 10_000.0  # ms
     shown: float = 20_000.0  # ms of learning in the figure
@@ -74,7 +73,9 @@ class Config:
 
     @classmethod
     def paper(cls) -> "Config":
-        return cls(seeds=6, generations=1000, tasks=15, duration=10_000.0, search_dt=0.1)
+        return cls(
+            generations=1000, mu=4, tasks=15, duration=10_000.0, search_dt=0.1, batch=16
+        )
 
     @classmethod
     def smoke(cls) -> "Config":
@@ -181,7 +182,7 @@ def figure(result: Result):
     curves.set_yscale("symlog", linthresh=10)
     curves.set_title("search")
     champion = jax.tree.map(lambda leaf: leaf[best], result.champions)
-    latex = to_latex(Program(champion, SPEC), simplify=True)
+    latex = latex_formula(champion, SPEC)
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
     names = [*KNOWN, *(f"seed {seed}" for seed in range(len(result.validation)))]

@@ -28,11 +28,10 @@ from plasticjax.evolution import (
     constant,
     evolve,
     from_expression,
-    to_latex,
 )
 
 from ._contract import Claim, Job
-from ._evolution import fitness_curves, fitness_each, formula, known_rules
+from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
 from ._reward_rules import NOTHING, PAPER, RULES
 from ._reward_task import DURATION, INPUTS, TRACES, Eligibility, Patterns, Played, draw, play
 from ._reward_task import reward_fitness
@@ -53,9 +52,9 @@ BASELINE = "LR0"
 class Config:
     """A short search on few experiments; seeds are islands."""
 
-    seeds: int = 4
+    seeds: int = 6
     space: str = "repository"  # one of SPACES
-    generations: int = 60
+    generations: int = 250
     mu: int = 4  # parents
     lam: int = 4  # offspring
     rate: float = 0.045  # probability that a gene mutates
@@ -67,14 +66,15 @@ class Config:
     trials: int = 500
     patterns: int = 30
     duration: float = DURATION  # ms of a trial
-    dt: float = 0.5  # ms; 0.01 in the publication, which gives the same statistics
+    dt: float = 0.5  # ms, fresh experiments; 0.01 in the publication with the same statistics
+    search_dt: float = 1.0  # ms
     eligibility: Eligibility = "code"  # or "no drift", or "paper": the constants of the text
-    batch: int = 16  # individuals side by side
+    batch: int = 12  # individuals side by side
     dtype: str = "float32"
 
     @classmethod
     def paper(cls) -> "Config":
-        return cls(seeds=8, generations=500, target=300.0, experiments=10, dt=0.25)
+        return cls(seeds=8, generations=500, target=300.0, experiments=10, dt=0.25, search_dt=0.25)
 
     @classmethod
     def smoke(cls) -> "Config":
@@ -87,6 +87,7 @@ class Config:
             patterns=4,
             duration=100.0,
             dt=1.0,
+            batch=16,
         )
 
 
@@ -116,19 +117,21 @@ def reader(program: Program):
     return lambda seen: program(seen[..., places])
 
 
-def objective(config: Config, spec: GenomeSpec, experiments: Patterns) -> Objective:
+def objective(
+    config: Config, spec: GenomeSpec, experiments: Patterns, dt: float
+) -> Objective:
     def fitness(rule, experiment, key):
         return reward_fitness(
-            reader(rule), experiment, dt=config.dt, constants=config.eligibility
+            reader(rule), experiment, dt=dt, constants=config.eligibility
         )
 
     return Objective(fitness, spec, experiments, batch=config.batch)
 
 
-def experiments_of(config: Config, key: Key[Array, ""], count: int) -> Patterns:
+def experiments_of(config: Config, key: Key[Array, ""], count: int, dt: float) -> Patterns:
     one = partial(
         draw,
-        dt=config.dt,
+        dt=dt,
         trials=config.trials,
         patterns=config.patterns,
         duration=config.duration,
@@ -159,14 +162,13 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     check(config)
     spec = SPACES[config.space]
     experiment_key, fresh_key, search_key = jax.random.split(key, 3)
-    experiments = experiments_of(config, experiment_key, config.experiments)
+    experiments = experiments_of(config, experiment_key, config.experiments, config.search_dt)
     found = evolve(
-        objective(config, spec, experiments),
+        objective(config, spec, experiments, config.search_dt),
         search(config),
         key=search_key,
         generations=config.generations,
         islands=config.seeds,
-        block=10,
         mesh=job.mesh,
         checkpoints=job,
         progress=job.progress,
@@ -176,7 +178,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     for seed in range(config.seeds):
         one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
         print(f"seed {seed}: fitness {found.fitness[seed]:.1f}, {formula(one, spec)}")
-    fresh = experiments_of(config, fresh_key, config.fresh_experiments)
+    fresh = experiments_of(config, fresh_key, config.fresh_experiments, config.dt)
     rules = known_rules(ROOMY, [*(text for text, _ in RULES.values()), NOTHING])
     baseline = jax.tree.map(lambda leaf: leaf[:1], rules)
     shown = jax.tree.map(lambda leaf: leaf[0], fresh)
@@ -194,10 +196,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
     return Result(
         found.history.fitness,
-        fitness_each(objective(config, ROOMY, experiments), baseline),
+        fitness_each(objective(config, ROOMY, experiments, config.search_dt), baseline),
         champions,
-        fitness_each(objective(config, spec, fresh), champions),
-        fitness_each(objective(config, ROOMY, fresh), rules),
+        fitness_each(objective(config, spec, fresh, config.dt), champions),
+        fitness_each(objective(config, ROOMY, fresh, config.dt), rules),
         watch(shown),
         config.dt,
         config.space,
@@ -224,7 +226,7 @@ def figure(result: Result):
     )
     curves.set_title("search")
     champion = jax.tree.map(lambda leaf: leaf[best], result.champions)
-    latex = to_latex(Program(champion, SPACES[result.space]), simplify=True)
+    latex = latex_formula(champion, SPACES[result.space])
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
     spikes, reward = np.asarray(result.played.spikes[-1]), np.asarray(result.played.reward)
@@ -244,6 +246,7 @@ def figure(result: Result):
         totals.plot(np.cumsum(one), label=name, **own)
     totals.set(xlabel="trial", ylabel="cumulative reward", title="one experiment")
     totals.legend(frameon=False, fontsize=6)
+    curves.legend(frameon=False, fontsize=7, loc="center right")
 
     names = [*PAPER, "no learning", *(f"seed {seed}" for seed in range(len(result.validation)))]
     values = np.stack([*(of_rule(name, result) for name in (*PAPER, "")), *result.validation])
