@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from ._point_neuron import REST, propagators, unit_psp
+from ._point_neuron import REST, propagators, steps_of, unit_psp
 
 INPUTS = ("v", "u", "s")
 HOLD = 5.0  # ms between two looks at the teacher
@@ -43,18 +43,6 @@ class Course(NamedTuple):
 
     potential: Float[Array, " milliseconds"]
     weights: Float[Array, "milliseconds inputs"]
-
-
-def steps_of(duration: float, dt: float, name: str) -> int:
-    """How many steps of `dt` make `duration` (both ms).
-
-    Raises:
-        ValueError: if it is no whole number of at least 1.
-    """
-    steps = round(duration / dt)
-    if steps < 1 or abs(steps * dt - duration) > 1e-9 * duration:
-        raise ValueError(f"{name} must be a whole number of steps of dt = {dt} ms, got {duration}")
-    return steps
 
 
 def prepare(

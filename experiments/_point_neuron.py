@@ -28,7 +28,21 @@ def propagators(dt: float) -> Propagators:
     return Propagators(current, potential, scale * (potential - current))
 
 
-def unit_psp(arrivals: Num[Array, "steps inputs"], dt: float, dtype) -> Float[Array, "steps inputs"]:
+def steps_of(duration: float, dt: float, name: str) -> int:
+    """How many steps of `dt` make `duration` (both ms).
+
+    Raises:
+        ValueError: if it is no whole number of at least 1.
+    """
+    steps = round(duration / dt)
+    if steps < 1 or abs(steps * dt - duration) > 1e-9 * duration:
+        raise ValueError(f"{name} must be a whole number of steps of dt = {dt} ms, got {duration}")
+    return steps
+
+
+def unit_psp(
+    arrivals: Num[Array, "steps inputs"], dt: float, dtype
+) -> Float[Array, "steps inputs"]:
     """Postsynaptic potentials (mV/pA) of unit weights; a spike acts from the next step on."""
     decay = propagators(dt)
 

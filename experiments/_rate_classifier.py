@@ -98,7 +98,10 @@ def train(
         rate = jax.nn.relu(hidden)
         error = jax.nn.one_hot(labels, CLASSES, dtype=rate.dtype) - jax.nn.softmax(output)
         below = _mean(
-            hidden_rule, features, rate[..., None], hidden[..., None],
+            hidden_rule,
+            features,
+            rate[..., None],
+            hidden[..., None],
             (error @ start.feedback.T)[..., None],
         )
         above = _mean(output_rule, rate, output[..., None], error[..., None])

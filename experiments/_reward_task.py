@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ._point_neuron import MEMBRANE, REST, propagators, unit_psp
+from ._point_neuron import REST, propagators, steps_of, unit_psp
 
 INPUTS = ("R", "E", "B", "P", "M")
 DURATION = 500.0  # ms of a trial
@@ -80,6 +80,26 @@ class Played(NamedTuple):
     weights: Float[Array, "trials inputs"]
 
 
+def prepare(
+    spikes: Int[Array, "patterns steps inputs"],
+    label: Float[Array, " patterns"],
+    shown: Int[Array, " trials"],
+    noise: Float[Array, "trials steps"],
+    weights: Float[Array, " inputs"],
+    *,
+    dt: float,
+    connected: Bool[Array, " inputs"] | None = None,
+) -> Patterns:
+    """The experiment of given spike counts, classes, order, uniform noise and weights (pA)."""
+    if connected is None:
+        connected = jnp.ones(len(weights), bool)
+    late = round(DELAY / dt)
+    arrivals = jnp.pad(spikes, ((0, 0), (late, 0), (0, 0)))[:, : spikes.shape[1]] * connected
+    psp = jax.vmap(lambda one: unit_psp(one, dt, weights.dtype))(arrivals)
+    level = THRESHOLD - REST + SHARPNESS * (jnp.log(noise) - math.log(ESCAPE * dt))
+    return Patterns(psp, connected, label, shown, level, weights)
+
+
 def draw(
     key: Key[Array, ""],
     *,
@@ -91,29 +111,25 @@ def draw(
 ) -> Patterns:
     """A random experiment; `dt` and `duration` of a trial in ms."""
     keys = jax.random.split(key, 7)
-    steps = round(duration / dt)
+    steps = steps_of(duration, dt, "duration")
     count = jax.random.poisson(keys[0], INPUT_RATE * duration, (patterns, inputs))
     times = jax.random.uniform(keys[1], (patterns, inputs, MOST_SPIKES), maxval=duration)
-    arrival = jnp.floor(times / dt).astype(int) + round(DELAY / dt)
-    arrival = jnp.where(jnp.arange(MOST_SPIKES) < count[..., None], arrival, steps)
-    connected = jax.random.bernoulli(keys[2], CONNECTED, (inputs,))
-
-    def one(arrival):
-        own = jnp.broadcast_to(jnp.arange(inputs)[:, None], arrival.shape)
-        counts = jnp.zeros((steps, inputs), int).at[arrival, own].add(1, mode="drop")
-        return unit_psp(counts * connected, dt, jnp.result_type(float))
-
-    noise = jax.random.uniform(
-        keys[3], (trials, steps), minval=jnp.finfo(jnp.result_type(float)).tiny
-    )
-    level = THRESHOLD - REST + SHARPNESS * (jnp.log(noise) - math.log(ESCAPE * dt))
-    return Patterns(
-        jax.vmap(one)(arrival),
-        connected,
-        jax.random.rademacher(keys[4], (patterns,)).astype(level.dtype),
+    place = jnp.floor(times / dt).astype(int)
+    place = jnp.where(jnp.arange(MOST_SPIKES) < count[..., None], place, steps)
+    own = jnp.broadcast_to(jnp.arange(inputs)[:, None], place.shape[1:])
+    spikes = jax.vmap(
+        lambda one: jnp.zeros((steps, inputs), jnp.int8).at[one, own].add(1, mode="drop")
+    )(place)
+    weights = WEIGHT_SD * jax.random.normal(keys[6], (inputs,))
+    smallest = jnp.finfo(weights.dtype).tiny
+    return prepare(
+        spikes,
+        jax.random.rademacher(keys[4], (patterns,)).astype(weights.dtype),
         jax.random.randint(keys[5], (trials,), 0, patterns),
-        level,
-        WEIGHT_SD * jax.random.normal(keys[6], (inputs,)),
+        jax.random.uniform(keys[3], (trials, steps), minval=smallest),
+        weights,
+        dt=dt,
+        connected=jax.random.bernoulli(keys[2], CONNECTED, (inputs,)),
     )
 
 
@@ -155,9 +171,7 @@ def eligibility(
     return trace.scale * (1 - math.exp(-dt / ELIGIBILITY)) * (psp.T @ (left * surprise))
 
 
-def play(
-    rule, experiment: Patterns, *, dt: float, constants: Eligibility = "code"
-) -> Played:
+def play(rule, experiment: Patterns, *, dt: float, constants: Eligibility = "code") -> Played:
     """All trials of an experiment under a rule of `[R, E, B, P, M]`."""
     trace = TRACES[constants]
 

@@ -31,7 +31,7 @@ from plasticjax.evolution import (
     from_expression,
 )
 
-from ._contract import Claim, Job
+from ._contract import Job
 from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
 from ._rate_classifier import (
     HIDDEN_INPUTS,
@@ -196,7 +196,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
     start = fitness_each(here, jax.tree.map(lambda leaf: leaf[:1], hand))
     return Result(
-        found.history.fitness,
+        np.asarray(found.history.fitness),
         float(jnp.mean(start)),
         champions,
         tested[: config.seeds],
@@ -244,8 +244,9 @@ def figure(result: Result):
 
         def answer(points, network=network):
             centred = 2 * np.concatenate([points, 1 - points], axis=1) - 1
-            return classify(network, jnp.asarray(np.pad(centred, ((0, 0), (0, 1)),
-                                                        constant_values=1)))
+            return classify(
+                network, jnp.asarray(np.pad(centred, ((0, 0), (0, 1)), constant_values=1))
+            )
 
         ax = classification_map(answer, ax=fig.add_subplot(grid[1, column]))
         circle = np.linspace(0, 2 * np.pi, 200)
