@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from ._point_neuron import REST, propagators, steps_of, unit_psp
+from ._point_neuron import REST, poisson, propagators, steps_of, unit_psp
 
 INPUTS = ("v", "u", "s")
 HOLD = 5.0  # ms between two looks at the teacher
 FILTER = 100.0  # ms, of the changes
 LEARNING_RATE = 1.7  # 1/ms
 FIRST_WEIGHT = 5.0  # pA, of the student
+MOST_SPIKES = 10  # of an input in a step
 SHIFT = 15.0  # pA, of the teacher's weights
 
 
@@ -77,7 +78,7 @@ def draw(
     rate_key, spike_key, weight_key, sign_key = jax.random.split(key, 4)
     rates = jax.random.uniform(rate_key, (inputs,), minval=0.150, maxval=0.850)
     steps = steps_of(duration, dt, "duration")
-    arrivals = jax.random.poisson(spike_key, rates * dt, (steps, inputs)).astype(jnp.int8)
+    arrivals = poisson(spike_key, rates * dt, (steps, inputs), MOST_SPIKES)
     teacher = jax.random.uniform(weight_key, (inputs,), minval=-20.0, maxval=20.0)
     sign = jax.random.rademacher(sign_key, ()) if both_signs else 1
     return prepare(arrivals, teacher + SHIFT * sign, dt=dt, hold=hold)

@@ -1,6 +1,6 @@
 """What experiments that evolve rules share: known rules as formulas, and curves of fitness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import equinox as eqx
@@ -68,30 +68,35 @@ def fitness_curves(
     return best
 
 
-def fitness_each(
-    objective: Objective, individuals: PyTree
-) -> Float[Array, "individuals environments"]:
-    """Fitness of individuals in each environment, where `judge` gives what they make together.
+def everywhere(
+    function: Callable, specs: PyTree, individuals: PyTree, environments: PyTree
+) -> PyTree:
+    """`function(rules, environment)` of all individuals in all environments, these axes first.
 
     The individuals are concrete, so one program length is compiled.
     """
-    specs = objective.specs
-    short = jax.tree.map(lambda spec, genomes: _shortest(spec, genomes), specs, individuals)
+    short = jax.tree.map(_shortest, specs, individuals)
 
-    @eqx.filter_jit
-    def everywhere(short, environments):
-        def test(individual, environment):
-            rules = jax.tree.map(
-                lambda spec, program: Program(program, spec, "vmap_select"), specs, individual
-            )
-            found = objective.fitness(rules, environment, jax.random.key(0))
-            found = found[0] if isinstance(found, tuple) else found
-            return jnp.where(jnp.isfinite(found), found, -jnp.inf)
+    def test(individual, environment):
+        rules = jax.tree.map(
+            lambda spec, program: Program(program, spec, "vmap_select"), specs, individual
+        )
+        return function(rules, environment)
 
-        over_environments = jax.vmap(test, in_axes=(None, 0))
-        return jax.vmap(over_environments, in_axes=(0, None))(short, environments)
+    over = jax.vmap(jax.vmap(test, in_axes=(None, 0)), in_axes=(0, None))
+    return jax.jit(over)(short, environments)
 
-    return everywhere(short, objective.environments)
+
+def fitness_each(
+    objective: Objective, individuals: PyTree
+) -> Float[Array, "individuals environments"]:
+    """Fitness of individuals in each environment, where `judge` gives what they make together."""
+
+    def test(rules, environment):
+        found = objective.fitness(rules, environment, jax.random.key(0))
+        return jnp.where(jnp.isfinite(found), found, -jnp.inf)
+
+    return everywhere(test, objective.specs, individuals, objective.environments)
 
 
 def _shortest(spec, genomes):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Key, Num
 
 MEMBRANE = 10.0  # ms
 SYNAPSE = 2.0  # ms
@@ -38,6 +38,20 @@ def steps_of(duration: float, dt: float, name: str) -> int:
     if steps < 1 or abs(steps * dt - duration) > 1e-9 * duration:
         raise ValueError(f"{name} must be a whole number of steps of dt = {dt} ms, got {duration}")
     return steps
+
+
+def poisson(
+    key: Key[Array, ""], mean: Float[Array, "*means"] | float, shape: tuple[int, ...], most: int
+) -> Int[Array, "..."]:
+    """Poisson numbers up to `most`, by inversion: for small means, quick to compile and to run."""
+    uniform = jax.random.uniform(key, shape)
+    probability = jnp.exp(-jnp.asarray(mean, uniform.dtype))
+    total, count = probability, jnp.zeros(shape, jnp.int8)
+    for number in range(1, most + 1):
+        count += uniform >= total
+        probability = probability * mean / number
+        total = total + probability
+    return count
 
 
 def unit_psp(

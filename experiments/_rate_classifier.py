@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 from plasticjax.data import yin_yang_split
 
 CLASSES = 3
-HIDDEN_INPUTS = ("x", "y", "u", "e")
+HIDDEN_INPUTS = ("x", "a", "u", "e")
 OUTPUT_INPUTS = ("x", "u", "e")
 Feedback = Literal["random", "broadcast"]
 
@@ -87,8 +87,9 @@ def train(
 ) -> Network:
     """The network after all steps.
 
-    Weights change by a learning rate times the batch's mean of `hidden(x, y, u, e)` and of
-    `output(x, u, e)`: the input's and the neuron's rate, the neuron's potential and its error.
+    Weights change by a learning rate times the batch's mean of `hidden(x, a, u, e)` and of
+    `output(x, u, e)`: the input's rate, whether the neuron is active (1 or 0), its potential, and
+    its error. The neuron's rate is `a u`.
     """
     hidden_rule, output_rule = rules
 
@@ -97,14 +98,10 @@ def train(
         hidden, output = potentials(network, features)
         rate = jax.nn.relu(hidden)
         error = jax.nn.one_hot(labels, CLASSES, dtype=rate.dtype) - jax.nn.softmax(output)
-        below = _mean(
-            hidden_rule,
-            features,
-            rate[..., None],
-            hidden[..., None],
-            (error @ start.feedback.T)[..., None],
-        )
-        above = _mean(output_rule, rate, output[..., None], error[..., None])
+        received = error @ start.feedback.T
+        active = (hidden > 0).astype(rate.dtype)
+        below = mean_change(hidden_rule, features, active, hidden, received)
+        above = mean_change(output_rule, rate, output, error)
         return Network(
             network.hidden + hidden_rate * below, network.output + output_rate * above
         ), None
@@ -112,9 +109,11 @@ def train(
     return jax.lax.scan(step, start.network, start.order)[0]
 
 
-def _mean(rule, pre, *post):
-    """The mean change of all synapses over the batch."""
-    seen = jnp.broadcast_arrays(pre[:, None, :], *post)
+def mean_change(
+    rule, pre: Float[Array, "samples pre"], *post: Float[Array, "samples post"]
+) -> Float[Array, "post pre"]:
+    """The mean over samples of what a rule does to each synapse."""
+    seen = jnp.broadcast_arrays(pre[:, None, :], *(one[:, :, None] for one in post))
     return jnp.mean(rule(jnp.stack(seen, axis=-1))[..., 0], axis=0)
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ._point_neuron import REST, propagators, steps_of, unit_psp
+from ._point_neuron import REST, poisson, propagators, steps_of, unit_psp
 
 INPUTS = ("R", "E", "B", "P", "M")
 DURATION = 500.0  # ms of a trial
@@ -112,7 +112,7 @@ def draw(
     """A random experiment; `dt` and `duration` of a trial in ms."""
     keys = jax.random.split(key, 7)
     steps = steps_of(duration, dt, "duration")
-    count = jax.random.poisson(keys[0], INPUT_RATE * duration, (patterns, inputs))
+    count = poisson(keys[0], INPUT_RATE * duration, (patterns, inputs), MOST_SPIKES)
     times = jax.random.uniform(keys[1], (patterns, inputs, MOST_SPIKES), maxval=duration)
     place = jnp.floor(times / dt).astype(int)
     place = jnp.where(jnp.arange(MOST_SPIKES) < count[..., None], place, steps)
@@ -195,10 +195,7 @@ def play(rule, experiment: Patterns, *, dt: float, constants: Eligibility = "cod
     return jax.lax.scan(trial, start, (experiment.shown, experiment.level))[1]
 
 
-def reward_fitness(
-    rule, experiment: Patterns, *, dt: float, constants: Eligibility = "code"
-) -> Float[Array, ""]:
-    """The sum of rewards; NaN if a weight is not finite in the end."""
-    played = play(rule, experiment, dt=dt, constants=constants)
+def total(played: Played) -> Float[Array, ""]:
+    """The sum of rewards, the fitness; -inf if a weight is not finite in the end."""
     finite = jnp.all(jnp.isfinite(played.weights[-1]))
-    return jnp.where(finite, jnp.sum(played.reward), jnp.nan)
+    return jnp.where(finite, jnp.sum(played.reward), -jnp.inf)

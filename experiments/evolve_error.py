@@ -34,7 +34,6 @@ from ._error_task import INPUTS, Course, Task, draw, error_fitness, learn
 from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
 
 PRIMITIVES = (ADD, SUB, MUL, DIV, constant(1.0))
-SPEC = GenomeSpec(INPUTS, PRIMITIVES, columns=12)
 
 KNOWN = {
     "s (v - u)": "s * (v - u)",
@@ -56,6 +55,7 @@ class Config:
 
     seeds: int = 6
     generations: int = 500
+    nodes: int = 12
     mu: int = 1  # parents
     lam: int = 4  # offspring
     rate: float = 0.045  # probability that a gene mutates
@@ -80,6 +80,7 @@ class Config:
         return cls(
             seeds=2,
             generations=8,
+            nodes=4,
             tasks=2,
             duration=300.0,
             fresh_tasks=3,
@@ -122,18 +123,23 @@ def tasks_of(config: Config, key: Key[Array, ""], count: int, duration: float, d
     return jax.jit(jax.vmap(one))(jax.random.split(key, count))
 
 
+def space(nodes: int) -> GenomeSpec:
+    return GenomeSpec(INPUTS, PRIMITIVES, columns=nodes)
+
+
 def search(config: Config) -> Search:
     strategy = MuPlusLambda(
         mu=config.mu, lam=config.lam, rate=config.rate, tournament=config.tournament
     )
-    return Search(SPEC, strategy, target=0.0, memory=128)
+    return Search(space(config.nodes), strategy, target=0.0, memory=128)
 
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
+    spec = space(config.nodes)
     task_key, fresh_key, shown_key, search_key = jax.random.split(key, 4)
     tasks = tasks_of(config, task_key, config.tasks, config.duration, config.search_dt)
     found = evolve(
-        objective(config, SPEC, tasks, config.search_dt),
+        objective(config, spec, tasks, config.search_dt),
         search(config),
         key=search_key,
         generations=config.generations,
@@ -146,7 +152,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     champions = jax.tree.map(jnp.asarray, found.state.champions)
     for seed in range(config.seeds):
         one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
-        print(f"seed {seed}: fitness {found.fitness[seed]:.3f}, {formula(one, SPEC)}")
+        print(f"seed {seed}: fitness {found.fitness[seed]:.3f}, {formula(one, spec)}")
     fresh = tasks_of(config, fresh_key, config.fresh_tasks, config.fresh_duration, config.dt)
     rules = known_rules(ROOMY, list(KNOWN.values()))
     hand = jax.tree.map(lambda leaf: leaf[:1], rules)
@@ -159,11 +165,11 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         np.asarray(found.history.fitness),
         fitness_each(objective(config, ROOMY, tasks, config.search_dt), hand),
         champions,
-        fitness_each(objective(config, SPEC, fresh, config.dt), champions),
+        fitness_each(objective(config, spec, fresh, config.dt), champions),
         fitness_each(objective(config, ROOMY, fresh, config.dt), rules),
         shown,
         watch(jax.tree.map(lambda leaf: leaf[0], hand), ROOMY),
-        watch(found.best, SPEC),
+        watch(found.best, spec),
     )
 
 
@@ -177,7 +183,7 @@ def figure(result: Result):
     curves.set(ylim=(-1e5, -5), yticks=[-1e5, -1e4, -1e3, -1e2, -1e1])
     curves.set_title("search", fontsize=9)
     champion = jax.tree.map(lambda leaf: leaf[best], result.champions)
-    latex = latex_formula(champion, SPEC)
+    latex = latex_formula(champion, space(champion.op.shape[-1]))
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
     names = [*KNOWN, *(f"seed {seed}" for seed in range(len(result.validation)))]

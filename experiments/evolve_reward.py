@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from plasticjax.evolution import (
     ADD,
@@ -27,11 +27,17 @@ from plasticjax.evolution import (
     Search,
     constant,
     evolve,
-    from_expression,
 )
 
 from ._contract import Claim, Job
-from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
+from ._evolution import (
+    everywhere,
+    fitness_curves,
+    fitness_each,
+    formula,
+    known_rules,
+    latex_formula,
+)
 from ._reward_rules import NOTHING, PAPER, RULES
 from ._reward_task import (
     DURATION,
@@ -39,19 +45,17 @@ from ._reward_task import (
     TRACES,
     Eligibility,
     Patterns,
-    Played,
     draw,
     play,
-    reward_fitness,
+    total,
 )
 
 ARITHMETIC = (ADD, SUB, MUL, DIV, constant(1.0))
-# Search spaces: of the repository, and the paper's sets 0 and 1 to 3.
+# Search spaces: of the repository, and of the paper's sets 0 and 1 to 3.
 SPACES = {
-    "repository": GenomeSpec(("R", "E"), (*ARITHMETIC, constant(0.1), constant(10.0)), columns=5),
-    "expected": GenomeSpec(("R", "E", "B"), (*ARITHMETIC, constant(0.5)), columns=24),
-    "halves": GenomeSpec(("R", "E", "P", "M"), (*ARITHMETIC, constant(0.5)), columns=24),
-    "halves, small": GenomeSpec(("R", "E", "P", "M"), (*ARITHMETIC, constant(0.5)), columns=12),
+    "repository": (("R", "E"), (*ARITHMETIC, constant(0.1), constant(10.0))),
+    "expected": (("R", "E", "B"), (*ARITHMETIC, constant(0.5))),
+    "halves": (("R", "E", "P", "M"), (*ARITHMETIC, constant(0.5))),
 }
 ROOMY = GenomeSpec(INPUTS, ARITHMETIC, columns=32)
 BASELINE = "LR0"
@@ -64,6 +68,7 @@ class Config:
     seeds: int = 6
     space: str = "repository"  # one of SPACES
     generations: int = 250
+    nodes: int = 5  # 24 in the paper's sets 0, 2 and 3, 12 in set 1
     mu: int = 4  # parents
     lam: int = 4  # offspring
     rate: float = 0.045  # probability that a gene mutates
@@ -90,6 +95,7 @@ class Config:
         return cls(
             seeds=2,
             generations=4,
+            nodes=4,
             experiments=2,
             fresh_experiments=4,
             trials=60,
@@ -106,8 +112,8 @@ class Result(NamedTuple):
     `history` [generations, seeds] is the fitness of the champions in the experiments of the search,
     `reference` [1, experiments] that of (R - 1) E there. `champions` [seeds] are the last ones,
     `validation` [seeds, fresh] and `known` [rules, fresh] what they and the rules of `RULES`, no
-    learning being the last, reach in fresh experiments. `played` [rules of the paper, then the best
-    champion] is one fresh experiment.
+    learning being the last, reach in fresh experiments. `rewards` are those of each trial there,
+    for rules of the paper and then the best champion, and `spikes` the champion's in the first.
     """
 
     history: Float[np.ndarray, "generations seeds"]
@@ -115,7 +121,8 @@ class Result(NamedTuple):
     champions: PyTree
     validation: Float[Array, "seeds fresh"]
     known: Float[Array, "rules fresh"]
-    played: Played
+    rewards: Float[Array, "rules fresh trials"]
+    spikes: Bool[Array, "trials steps"]
     dt: float
     space: str
 
@@ -128,7 +135,7 @@ def reader(program: Program):
 
 def objective(config: Config, spec: GenomeSpec, experiments: Patterns, dt: float) -> Objective:
     def fitness(rule, experiment, key):
-        return reward_fitness(reader(rule), experiment, dt=dt, constants=config.eligibility)
+        return total(play(reader(rule), experiment, dt=dt, constants=config.eligibility))
 
     return Objective(fitness, spec, experiments, batch=config.batch)
 
@@ -144,6 +151,11 @@ def experiments_of(config: Config, key: Key[Array, ""], count: int, dt: float) -
     return jax.jit(jax.vmap(one))(jax.random.split(key, count))
 
 
+def space(name: str, nodes: int) -> GenomeSpec:
+    inputs, primitives = SPACES[name]
+    return GenomeSpec(inputs, primitives, columns=nodes)
+
+
 def search(config: Config) -> Search:
     strategy = MuPlusLambda(
         mu=config.mu,
@@ -152,7 +164,7 @@ def search(config: Config) -> Search:
         tournament=config.tournament,
         reorder=config.reorder,
     )
-    return Search(SPACES[config.space], strategy, target=config.target, memory=256)
+    return Search(space(config.space, config.nodes), strategy, target=config.target, memory=256)
 
 
 def check(config: Config) -> None:
@@ -165,7 +177,7 @@ def check(config: Config) -> None:
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     check(config)
-    spec = SPACES[config.space]
+    spec = space(config.space, config.nodes)
     experiment_key, fresh_key, search_key = jax.random.split(key, 3)
     experiments = experiments_of(config, experiment_key, config.experiments, config.search_dt)
     found = evolve(
@@ -186,26 +198,26 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     fresh = experiments_of(config, fresh_key, config.fresh_experiments, config.dt)
     rules = known_rules(ROOMY, [*(text for text, _ in RULES.values()), NOTHING])
     baseline = jax.tree.map(lambda leaf: leaf[:1], rules)
-    shown = jax.tree.map(lambda leaf: leaf[0], fresh)
 
-    programs = [Program(from_expression(text, ROOMY), ROOMY) for text, _ in PAPER.values()]
-    programs.append(Program(found.best, spec))
+    def test(rule, experiment):
+        played = play(reader(rule), experiment, dt=config.dt, constants=config.eligibility)
+        return total(played), played.reward
 
-    @jax.jit
-    def watch(experiment):
-        played = [
-            play(reader(one), experiment, dt=config.dt, constants=config.eligibility)
-            for one in programs
-        ]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *played)
-
+    validation, new_rewards = everywhere(test, spec, champions, fresh)
+    known, known_rewards = everywhere(test, ROOMY, rules, fresh)
+    best = int(np.argmax(found.fitness))
+    champion = reader(Program(found.best, spec))
+    watched = jax.jit(partial(play, champion, dt=config.dt, constants=config.eligibility))(
+        jax.tree.map(lambda leaf: leaf[0], fresh)
+    )
     return Result(
         np.asarray(found.history.fitness),
         fitness_each(objective(config, ROOMY, experiments, config.search_dt), baseline),
         champions,
-        fitness_each(objective(config, spec, fresh, config.dt), champions),
-        fitness_each(objective(config, ROOMY, fresh, config.dt), rules),
-        watch(shown),
+        validation,
+        known,
+        jnp.concatenate([known_rewards[: len(PAPER)], new_rewards[best : best + 1]]),
+        watched.spikes,
         config.dt,
         config.space,
     )
@@ -231,25 +243,25 @@ def figure(result: Result):
     )
     curves.set_title("search")
     champion = jax.tree.map(lambda leaf: leaf[best], result.champions)
-    latex = latex_formula(champion, SPACES[result.space])
+    latex = latex_formula(champion, space(result.space, champion.op.shape[-1]))
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
-    spikes, reward = np.asarray(result.played.spikes[-1]), np.asarray(result.played.reward)
+    spikes, reward = np.asarray(result.spikes), np.asarray(result.rewards)
     for ax, trials, title in (
         (early, slice(None, 10), "first 10 trials, champion"),
         (late, slice(-10, None), "last 10 trials"),
     ):
         times = [np.flatnonzero(row) * result.dt for row in spikes[trials]]
         raster(times, ax=ax)
-        right = reward[-1, trials] > 0
+        right = reward[-1, 0, trials] > 0
         for row, good in enumerate(right):
             ax.axhspan(row - 0.5, row + 0.5, color="C2" if good else "C3", alpha=0.12, lw=0)
         ax.set(title=title, ylabel="trial", xlim=(0, spikes.shape[1] * result.dt))
 
     for name, one in zip((*PAPER, "champion"), reward, strict=True):
         own = {"color": "k"} if name == "champion" else {"lw": 0.9}
-        totals.plot(np.cumsum(one), label=name, **own)
-    totals.set(xlabel="trial", ylabel="cumulative reward", title="one experiment")
+        totals.plot(np.cumsum(one, axis=1).mean(axis=0), label=name, **own)
+    totals.set(xlabel="trial", ylabel="cumulative reward", title="mean of fresh experiments")
     totals.legend(frameon=False, fontsize=6)
     curves.legend(frameon=False, fontsize=7, loc="upper right", bbox_to_anchor=(1, 0.94))
 

@@ -47,13 +47,9 @@ from ._rate_classifier import (
 )
 
 PRIMITIVES = (ADD, SUB, MUL, DIV, constant(1.0))
-SPECS = (
-    GenomeSpec(HIDDEN_INPUTS, PRIMITIVES, columns=8),
-    GenomeSpec(OUTPUT_INPUTS, PRIMITIVES, columns=8),
-)
 FROZEN, DELTA = "x - x", "x * e"
 # Backpropagation through max(0, u), with fixed random weights in place of the output's.
-BY_HAND = "x * e * y / u"
+BY_HAND = "x * e * a"
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,7 @@ class Config:
 
     seeds: int = 4
     generations: int = 75
+    nodes: int = 8  # of each of the two genomes
     lam: int = 4  # offspring
     rate: float = 0.05  # probability that a gene mutates
     seeded: bool = True  # whether the output's delta rule is given
@@ -82,7 +79,7 @@ class Config:
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(seeds=2, generations=4, samples=1000, networks=1, fresh_networks=2)
+        return cls(seeds=2, generations=4, nodes=4, samples=1000, networks=1, fresh_networks=2)
 
 
 class Result(NamedTuple):
@@ -105,6 +102,13 @@ class Result(NamedTuple):
     by_hand: Float[Array, " fresh"]
     before: Network
     after: Network
+
+
+def spaces(nodes: int) -> tuple[GenomeSpec, GenomeSpec]:
+    return (
+        GenomeSpec(HIDDEN_INPUTS, PRIMITIVES, columns=nodes),
+        GenomeSpec(OUTPUT_INPUTS, PRIMITIVES, columns=nodes),
+    )
 
 
 def starts_of(config: Config, key: Key[Array, ""], count: int) -> Start:
@@ -135,15 +139,15 @@ def objective(config: Config, starts: Start, split: str) -> Objective:
     def fitness(rules, start, key):
         return accuracy(teach(config, rules, start), judged)
 
-    return Objective(fitness, SPECS, starts, batch=config.batch)
+    return Objective(fitness, spaces(config.nodes), starts, batch=config.batch)
 
 
-def first_pair(key: Key[Array, ""]) -> PyTree:
+def first_pair(specs: tuple, key: Key[Array, ""]) -> PyTree:
     """No hidden rule and the delta rule; genes that are not used are random."""
     keys = jax.random.split(key)
     return tuple(
         from_expression(text, spec, key=own)
-        for text, spec, own in zip((FROZEN, DELTA), SPECS, keys, strict=True)
+        for text, spec, own in zip((FROZEN, DELTA), specs, keys, strict=True)
     )
 
 
@@ -159,15 +163,16 @@ def check(config: Config) -> None:
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     check(config)
+    specs = spaces(config.nodes)
     start_key, fresh_key, search_key, gene_key = jax.random.split(key, 4)
     here = objective(config, starts_of(config, start_key, config.networks), "validation")
     found = evolve(
         here,
-        Search(SPECS, MuPlusLambda(mu=1, lam=config.lam, rate=config.rate), memory=128),
+        Search(specs, MuPlusLambda(mu=1, lam=config.lam, rate=config.rate), memory=128),
         key=search_key,
         generations=config.generations,
         islands=config.seeds,
-        seeds=(first_pair(gene_key),) if config.seeded else (),
+        seeds=(first_pair(specs, gene_key),) if config.seeded else (),
         mesh=job.mesh,
         checkpoints=job,
         progress=job.progress,
@@ -176,10 +181,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     champions = jax.tree.map(jnp.asarray, found.state.champions)
     for seed in range(config.seeds):
         pair = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
-        hidden, output = (formula(one, spec) for one, spec in zip(pair, SPECS, strict=True))
+        hidden, output = (formula(one, spec) for one, spec in zip(pair, specs, strict=True))
         print(f"seed {seed}: {found.fitness[seed]:.1f} %, hidden {hidden}, output {output}")
 
-    hand = known_rules(SPECS, [(FROZEN, DELTA), (BY_HAND, DELTA)])
+    hand = known_rules(specs, [(FROZEN, DELTA), (BY_HAND, DELTA)])
     nothing = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf[0], (config.seeds, *leaf.shape[1:])), hand[0]
     )
@@ -191,7 +196,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     shown = jax.tree.map(lambda leaf: leaf[0], fresh)
 
     def taught(pair):
-        rules = tuple(Program(one, spec) for one, spec in zip(pair, SPECS, strict=True))
+        rules = tuple(Program(one, spec) for one, spec in zip(pair, specs, strict=True))
         return jax.jit(lambda start: teach(config, rules, start))(shown)
 
     start = fitness_each(here, jax.tree.map(lambda leaf: leaf[:1], hand))
@@ -220,7 +225,10 @@ def figure(result: Result):
     best = fitness_curves(curves, result.history, known)
     curves.set(ylabel="validation accuracy (%)", title="search")
     pair = jax.tree.map(lambda leaf: leaf[best], result.champions)
-    hidden, output = (latex_formula(one, spec) for one, spec in zip(pair, SPECS, strict=True))
+    hidden, output = (
+        latex_formula(one, spec)
+        for one, spec in zip(pair, spaces(pair[0].op.shape[-1]), strict=True)
+    )
     fig.suptitle(
         f"best pair: hidden $\\Delta w \\propto {hidden}$, output $\\Delta w \\propto {output}$",
         fontsize=10,
