@@ -68,7 +68,7 @@ class Config:
     dt: float = 0.1  # ms, fresh tasks; 0.01 in the publication, which gives the same statistics
     search_dt: float = 0.25  # ms
     both_signs: bool = False  # teachers of either sign: the paper's text, not its code
-    batch: int = 8  # individuals side by side
+    batch: int = 12  # individuals side by side
     dtype: str = "float64"  # v - u has few digits beside 70 mV
 
     @classmethod

@@ -56,8 +56,8 @@ BY_HAND = "x * e * a"
 class Config:
     """A 1 + 4 search from the delta rule over a frozen layer; seeds are islands."""
 
-    seeds: int = 4
-    generations: int = 75
+    seeds: int = 6
+    generations: int = 150
     nodes: int = 8  # of each of the two genomes
     lam: int = 4  # offspring
     rate: float = 0.05  # probability that a gene mutates
@@ -70,7 +70,7 @@ class Config:
     output_rate: float = 0.3
     networks: int = 3  # over which fitness is averaged
     fresh_networks: int = 10  # on which pairs of rules are tested
-    batch: int = 1  # individuals side by side
+    batch: int = 8  # individuals side by side
     dtype: str = "float32"
 
     @classmethod
