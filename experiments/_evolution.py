@@ -105,6 +105,11 @@ def _shortest(spec, genomes):
     return jax.jit(jax.vmap(lambda genome: compact(spec, genome, length)))(genomes)
 
 
+def last_fitness(history: Float[np.ndarray, "generations seeds"]) -> Float[np.ndarray, " seeds"]:
+    """Fitness of the champions in the last generation before all searches stopped."""
+    return history[~np.isnan(history).all(axis=1)][-1]
+
+
 def formula(genome: PyTree, spec: GenomeSpec) -> str:
     """A champion as a formula, as simple as sympy makes it in a second."""
     return str(to_sympy(Program(genome, spec), simplify=True, time_limit=1.0))

@@ -31,7 +31,14 @@ from plasticjax.evolution import (
 
 from ._contract import Claim, Job
 from ._error_task import INPUTS, Course, Task, draw, error_fitness, learn
-from ._evolution import fitness_curves, fitness_each, formula, known_rules, latex_formula
+from ._evolution import (
+    fitness_curves,
+    fitness_each,
+    formula,
+    known_rules,
+    last_fitness,
+    latex_formula,
+)
 
 PRIMITIVES = (ADD, SUB, MUL, DIV, constant(1.0))
 
@@ -232,7 +239,7 @@ def found_factor(result: Result):
 
 def best_on_fresh_tasks(result: Result):
     """Fitness of the best champion of the search on fresh tasks, for each seed the same."""
-    best = int(np.argmax(result.history[-1]))
+    best = int(np.argmax(last_fitness(result.history)))
     return np.full(len(result.validation), float(jnp.mean(result.validation[best])))
 
 

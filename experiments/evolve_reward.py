@@ -36,6 +36,7 @@ from ._evolution import (
     fitness_each,
     formula,
     known_rules,
+    last_fitness,
     latex_formula,
 )
 from ._reward_rules import NOTHING, PAPER, RULES
@@ -296,7 +297,7 @@ def share_of_success(result: Result):
 
     Equal forms round differently, which moves single spikes.
     """
-    return 100.0 * (result.history[-1] >= 0.95 * float(jnp.mean(result.reference)))
+    return 100.0 * (last_fitness(result.history) >= 0.95 * float(jnp.mean(result.reference)))
 
 
 def evolved_gain(result: Result):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments._contract import NullJob
-from experiments._evolution import fitness_each, judge, known_rules
+from experiments._evolution import fitness_each, judge, known_rules, last_fitness
 from experiments._reward_rules import NOTHING, PAPER, RULES
 from experiments._reward_task import INPUTS, TRACES, draw, play, prepare
 from experiments.evolve_reward import ARITHMETIC, CLAIMS, ROOMY, Config, figure, objective, run
@@ -156,3 +156,8 @@ def test_the_whole_path_runs_and_the_baseline_learns():
 def test_the_claims_hold():
     result = run(Config(), key=jax.random.key(0), job=NullJob())
     assert_claims_hold(CLAIMS, result, size="default", seeds=Config().seeds)
+
+
+def test_searches_that_all_stop_early_have_a_last_fitness():
+    history = np.array([[1.0, -np.inf], [3.0, 2.0], [np.nan, np.nan]])
+    np.testing.assert_array_equal(last_fitness(history), [3.0, 2.0])
