@@ -307,7 +307,8 @@ CLAIMS = (
     Claim(
         statement="best pair minus its output rule over a frozen layer, test (points)",
         paper_value=0.0,
-        source="announced only; what counts is to beat the frozen layer: at least 1 point",
+        source="announced only; what counts is to beat the frozen layer: at least 1 point. The "
+        "setting is the third that we tried; searches in the first two failed",
         measure=best_gain,
         accept={"default": (1.0, 20.0), "paper": (1.0, 20.0)},
     ),
@@ -321,7 +322,7 @@ CLAIMS = (
     Claim(
         statement="the rule by hand minus the frozen layer, test (points)",
         paper_value=5.6,
-        source="ours, 8 networks on the validation split: 91.2 against 85.6 %",
+        source="ours, 40,000 samples, 8 networks, validation split: 91.2 against 85.6 %",
         measure=hand_written,
         accept={"default": (2.0, 10.0)},
     ),
