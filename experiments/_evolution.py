@@ -1,6 +1,7 @@
 """What experiments that evolve rules share: known rules as formulas, and curves of fitness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -8,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from plasticjax.evolution import Objective, from_expression
+from plasticjax.evolution import (
+    GenomeSpec,
+    Objective,
+    Program,
+    active_nodes,
+    compact,
+    from_expression,
+    to_sympy,
+)
 
 # One formula, or one for each spec of individuals with several genomes.
 Formula = str | Sequence[str]
@@ -57,3 +66,57 @@ def fitness_curves(
     if known:
         ax.legend(frameon=False, fontsize=7, loc="lower right")
     return best
+
+
+def everywhere(
+    function: Callable, specs: PyTree, individuals: PyTree, environments: PyTree
+) -> PyTree:
+    """`function(rules, environment)` of all individuals in all environments, these axes first.
+
+    The individuals are concrete, so one program length is compiled.
+    """
+    short = jax.tree.map(_shortest, specs, individuals)
+
+    def test(individual, environment):
+        rules = jax.tree.map(
+            lambda spec, program: Program(program, spec, "vmap_select"), specs, individual
+        )
+        return function(rules, environment)
+
+    over = jax.vmap(jax.vmap(test, in_axes=(None, 0)), in_axes=(0, None))
+    return jax.jit(over)(short, environments)
+
+
+def fitness_each(
+    objective: Objective, individuals: PyTree
+) -> Float[Array, "individuals environments"]:
+    """Fitness of individuals in each environment, where `judge` gives what they make together."""
+
+    def test(rules, environment):
+        found = objective.fitness(rules, environment, jax.random.key(0))
+        return jnp.where(jnp.isfinite(found), found, -jnp.inf)
+
+    return everywhere(test, objective.specs, individuals, objective.environments)
+
+
+def _shortest(spec, genomes):
+    active = jax.jit(jax.vmap(partial(active_nodes, spec)))(genomes)
+    length = max(1, int(jnp.max(jnp.sum(active, axis=1))))
+    return jax.jit(jax.vmap(lambda genome: compact(spec, genome, length)))(genomes)
+
+
+def last_fitness(history: Float[np.ndarray, "generations seeds"]) -> Float[np.ndarray, " seeds"]:
+    """Fitness of the champions in the last generation before all searches stopped."""
+    return history[~np.isnan(history).all(axis=1)][-1]
+
+
+def formula(genome: PyTree, spec: GenomeSpec) -> str:
+    """A champion as a formula, as simple as sympy makes it in a second."""
+    return str(to_sympy(Program(genome, spec), simplify=True, time_limit=1.0))
+
+
+def latex_formula(genome: PyTree, spec: GenomeSpec) -> str:
+    """The same in LaTeX."""
+    from sympy import latex
+
+    return latex(to_sympy(Program(genome, spec), simplify=True, time_limit=1.0))
