@@ -55,10 +55,11 @@ def backpropagate(
 ) -> Trained:
     """Gradient descent on the squared error from the same weights in the same order of samples.
 
-    The learning rate is that of latent equilibrium times the nudging strength, to which its errors
-    are proportional.
+    Each batch is descended as often as latent equilibrium learns from it: in every step of the
+    presentation. The learning rate of a step is that of latent equilibrium times the nudging
+    strength, to which its errors are proportional.
     """
-    batch, rate = protocol.batch, protocol.beta * protocol.learning_rate
+    batch, rate = protocol.batch, protocol.beta * protocol.learning_rate / protocol.steps
     example = task.train.inputs[0]
 
     def loss(layers, inputs, targets):
@@ -92,10 +93,12 @@ def backpropagate(
             batches = len(order) // batch
 
             def one(layers, picked):
-                gradient = jax.grad(loss)(
-                    layers, task.train.inputs[picked], task.train.targets[picked]
-                )
-                return descend(layers, gradient), None
+                shown = task.train.inputs[picked], task.train.targets[picked]
+
+                def step(layers, _):
+                    return descend(layers, jax.grad(loss)(layers, *shown)), None
+
+                return jax.lax.scan(step, layers, length=protocol.steps)[0], None
 
             layers, _ = jax.lax.scan(one, layers, order[: batches * batch].reshape(batches, batch))
             return layers, accuracy(layers, task.validation)

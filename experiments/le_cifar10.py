@@ -2,7 +2,8 @@
 
 Haider et al. (2021), Fig. 2e: two convolutions with pooling and two dense layers, neurons of 10 ms
 that see an image for 50 steps of 0.1 ms. Backpropagation trains the same network from the same
-weights on the same batches. Deliverable D3.11, section 1.2.3.1.
+weights on the same batches, with as many steps of gradient descent as latent equilibrium has
+steps of plasticity. Deliverable D3.11, section 1.2.3.1.
 """
 
 from dataclasses import dataclass
@@ -22,18 +23,22 @@ from ._latent_equilibrium import Task, Trained, error_figure, shuffled_protocol,
 
 @dataclass(frozen=True)
 class Config:
-    """Published network and neurons; fewer images, steps and epochs at lower learning rates."""
+    """Published network, neurons and steps; fewer images and epochs at a lower learning rate.
+
+    With 10 steps an image, most of which pass before errors reach the first layer, latent
+    equilibrium is behind backpropagation by 6.6 points (3 epochs of 4,000 images).
+    """
 
     seeds: int = 1
-    epochs: int = 3
-    training: int = 4000  # images, of the 50,000 for training
+    epochs: int = 4
+    training: int = 2000  # images, of the 50,000 for training
     validation: int = 1000  # images, of the same
     testing: int = 1000  # images, of 10,000
     features: tuple[int, int] = (20, 50)  # maps of 5 x 5 kernels
     hidden: int = 500  # neurons
     tau: float = 10.0  # ms
     dt: float = 0.1  # ms
-    steps: int = 10  # Euler steps a presentation
+    steps: int = 50  # Euler steps a presentation
     batch: int = 50  # samples side by side
     beta: float = 0.1  # nudging strength
     learning_rate: float = 2.0  # of a presentation; published: 0.125 x 64
@@ -48,14 +53,21 @@ class Config:
             training=40_000,
             validation=10_000,
             testing=10_000,
-            steps=50,
             batch=128,
             learning_rate=8.0,
         )
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(epochs=1, training=200, validation=50, testing=50, features=(4, 6), hidden=20)
+        return cls(
+            epochs=1,
+            training=200,
+            validation=50,
+            testing=50,
+            features=(4, 6),
+            hidden=20,
+            steps=10,
+        )
 
 
 class Result(NamedTuple):
@@ -126,9 +138,8 @@ CLAIMS = (
     Claim(
         statement="validation error minus that of backpropagation, mean over epochs (points)",
         paper_value=-1.4,
-        source="Haider et al. 2021, Fig. 2e (test error); small size: at most two points worse, as "
-        "plasticity in every step is ahead in the first epochs (seen before the interval was set)",
+        source="Haider et al. 2021, Fig. 2e (test error); interval: within two points",
         measure=difference,
-        accept={"default": (-12.0, 2.0), "paper": (-2.0, 2.0)},
+        accept={"default": (-2.0, 2.0), "paper": (-2.0, 2.0)},
     ),
 )
