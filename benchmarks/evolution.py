@@ -16,7 +16,7 @@ OJA = {
     "nodes": 12,
     "active": [3, 4],  # nodes that the programs use, as Oja's rule does
     "individuals": 64,
-    "copies": 16,  # of the same programs, for plasticjax
+    "copies": 64,  # of the same programs, for plasticjax
     "batch": 64,
     "sets": 10,
     "samples": 1800,
@@ -41,7 +41,7 @@ REGRESSION = {
 HALCGP_OFFSPRING = 2000
 HALCGP_INDIVIDUALS = 12
 # The generation by which 60 % of hal-cgp's 40 searches are solved: found by a longer run of them.
-HALCGP_LIMIT = 400
+HALCGP_LIMIT = 217
 KOZAX = {"seeds": 2, "population": 500, "limit": 100}
 SEARCH_ROUNDS = 2  # at most: a round of hal-cgp's searches takes minutes
 POPULATIONS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -135,7 +135,9 @@ def measure_regression(
     case: dict, folder: Path, *, repeats: int, python: str, halcgp: str | None, kozax: str | None
 ) -> dict:
     """Wall time until a share of the searches is solved; the first round of ours compiles."""
-    case = {**case, "cache": str(folder / "cache")}
+    # The number of generations follows from the seeds; all measured rounds stop there.
+    found = alternate([Worker("plasticjax", OURS, case, python)], 1)["plasticjax"]
+    case = {**case, "generations": found.rounds[0]["generations"], "cache": str(folder / "cache")}
     cold = alternate([Worker("plasticjax", OURS, case, python)], 1)["plasticjax"]
     workers = [Worker("plasticjax", OURS, case, python)]
     if halcgp:

@@ -116,13 +116,12 @@ def evolve(
             raise ValueError(f"migrate_every={migrate_every} must be a multiple of block={block}")
     objectives = objective if isinstance(objective, tuple) else (objective,)
     _check_objectives(objectives, search)
-    if isinstance(objectives[0], Objective):
-        run = _device_block(objectives, search, key, mesh, min(block, generations))
-    else:
-        run = _host_block(objectives, search, key, mesh)
-
     state = gather(_init(search, key, islands, settings, seeds))
     record = jax.eval_shape(search.record, state, jax.eval_shape(search.ask, state, key)[1])
+    if isinstance(objectives[0], Objective):
+        run = _device_block(objectives, search, key, mesh, min(block, generations), record)
+    else:
+        run = _host_block(objectives, search, key, mesh)
     history = jax.tree.map(lambda leaf: _empty((generations, *leaf.shape), leaf.dtype), record)
     found = checkpoints.restore((state, history)) if checkpoints is not None else None
     done, (state, history) = found if found is not None else (0, (state, history))
@@ -167,22 +166,21 @@ def _init(search: Search, key, islands: int, settings, seeds):
 
 
 @eqx.filter_jit
-def _block(state, words, search: Search, objectives, count, *, longest: int, kind, mesh):
+def _block(state, words, search: Search, objectives, count, *, longest: int, like, kind, mesh):
     def many(state, words, objectives, count):
         key = jax.random.wrap_key_data(words, impl=kind)
-
-        def step(state):
-            return search.step(state, key, objectives)
-
         # The last block may be shorter; a program of its own would take longer to compile.
-        def idle(state):
-            record = jax.eval_shape(step, state)[1]
-            return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record)
+        islands = len(state.island)
+        records = jax.tree.map(
+            lambda leaf: jnp.zeros((longest, islands, *leaf.shape[1:]), leaf.dtype), like
+        )
 
-        def one(state, index):
-            return jax.lax.cond(index < count, step, idle, state)
+        def one(index, carry):
+            state, records = carry
+            state, new = search.step(state, key, objectives)
+            return state, jax.tree.map(lambda all_, one: all_.at[index].set(one), records, new)
 
-        return jax.lax.scan(one, state, jnp.arange(longest))
+        return jax.lax.fori_loop(0, count, one, (state, records))
 
     if mesh is None:
         return many(state, words, objectives, count)
@@ -190,7 +188,7 @@ def _block(state, words, search: Search, objectives, count, *, longest: int, kin
     return spread(state, words, objectives, count)
 
 
-def _device_block(objectives, search: Search, key, mesh, longest: int):
+def _device_block(objectives, search: Search, key, mesh, longest: int, like: Record):
     # Host arrays are the same in all processes, so they may enter a computation of all of them.
     words, kind = gather(jax.random.key_data(key)), jax.random.key_impl(key)
     arrays, others = eqx.partition(objectives, eqx.is_array)
@@ -204,6 +202,7 @@ def _device_block(objectives, search: Search, key, mesh, longest: int):
             objectives,
             np.asarray(count),
             longest=longest,
+            like=like,
             kind=kind,
             mesh=mesh,
         )
