@@ -41,7 +41,7 @@ def _regression(part: dict) -> Iterator[str]:
             f"{result['solved']} solved"
         )
     yield (
-        f"  plasticjax takes {part['warm_seconds']:.3g} s with tracing and a warm compilation cache, "
+        f"  plasticjax takes {part['warm_seconds']:.3g} s with a warm compilation cache, "
         f"{part['cold_seconds']:.3g} s cold"
     )
     if "times_faster" in part:
