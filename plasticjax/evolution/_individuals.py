@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
+from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from ._genome import Genomes, random_genome
 from ._keys import canonical_key
@@ -51,7 +51,7 @@ def mutate_individual(
     *,
     key: Any,
     theta_scale: float | None = None,
-) -> tuple[PyTree, Bool[Array, ""]]:
+) -> PyTree:
     """Mutates each genome with its own rate.
 
     Args:
@@ -62,17 +62,16 @@ def mutate_individual(
         theta_scale: see `mutate` (dimensionless).
 
     Returns:
-        The mutant, and whether all of its mutations are silent, scalar.
+        The mutant.
     """
     keys = jax.tree.leaves(_keys_like(specs, key))
-    mutants, silent = [], jnp.array(True)
-    for (spec, genome), rate, one in zip(
-        genomes_of(specs, individual), jax.tree.leaves(rates), keys, strict=True
-    ):
-        mutant, flags = mutate(spec, genome, rate, key=one, theta_scale=theta_scale)
-        mutants.append(mutant)
-        silent &= flags.exact
-    return jax.tree.structure(specs).unflatten(mutants), silent
+    mutants = [
+        mutate(spec, genome, rate, key=one, theta_scale=theta_scale)[0]
+        for (spec, genome), rate, one in zip(
+            genomes_of(specs, individual), jax.tree.leaves(rates), keys, strict=True
+        )
+    ]
+    return jax.tree.structure(specs).unflatten(mutants)
 
 
 def individual_key(specs: Specs, individual: PyTree) -> UInt32[Array, "2"]:

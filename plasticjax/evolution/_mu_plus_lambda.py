@@ -60,7 +60,7 @@ class MuPlusLambda(eqx.Module):
         rates: PyTree,
         *,
         key: Any,
-    ) -> tuple[PyTree, Int[Array, " lam"], Bool[Array, " lam"]]:
+    ) -> tuple[PyTree, Int[Array, " lam"]]:
         """Mutated copies of the winners of `lam` tournaments.
 
         Args:
@@ -71,8 +71,7 @@ class MuPlusLambda(eqx.Module):
             key: typed PRNG key.
 
         Returns:
-            The offspring, the index of each one's parent [lam], and whether it computes the same
-            as its parent [lam].
+            The offspring, and the index of each one's parent [lam].
         """
         score = _score(fitness)
 
@@ -80,10 +79,8 @@ class MuPlusLambda(eqx.Module):
             compete, vary = jax.random.split(jax.random.fold_in(key, index))
             parent = self._winner(score, compete)
             chosen = jax.tree.map(lambda leaf: leaf[parent], parents)
-            mutant, silent = mutate_individual(
-                specs, chosen, rates, key=vary, theta_scale=self.theta_scale
-            )
-            return mutant, parent, silent
+            mutant = mutate_individual(specs, chosen, rates, key=vary, theta_scale=self.theta_scale)
+            return mutant, parent
 
         return jax.vmap(child)(jnp.arange(self.lam))
 

@@ -161,12 +161,14 @@ class Search(eqx.Module):
             own = jax.random.fold_in(jax.random.fold_in(key, state.island), 1 + state.generation)
             order, vary = jax.random.split(own)
             parents = self.strategy.reordered(self.specs, state.parents, key=order)
-            offspring, parent, silent = self.strategy.offspring(
+            offspring, parent = self.strategy.offspring(
                 self.specs, parents, state.fitness, state.rates, key=vary
             )
             first = state.generation == 0
             everyone = jax.tree.map(lambda *parts: jnp.concatenate(parts), offspring, parents)
             programs = jax.vmap(partial(individual_key, self.specs))(everyone)
+            new, old = jnp.split(programs, [self.strategy.lam])
+            silent = jnp.all(new == old[parent], axis=1)
             fitness = jnp.concatenate([state.fitness[parent], state.fitness])
             known = jnp.concatenate([silent | first, jnp.full(self.strategy.mu, ~first)])
             if self.memory:
