@@ -34,7 +34,9 @@ def store(
     if signal.source == "label":
         bound = l.builder.at(_clamped(l, number, 0.0, 63.0), 7)
         return Output(path, "label", _narrow(l, bound), bound)
-    bound = l.builder.at(_clamped(l, number, signal.lo, signal.hi), declared_exponent(signal))
+    exponent = declared_exponent(signal)
+    hi = min(signal.hi, 2.0**exponent * (1 - 2.0**-15))
+    bound = l.builder.at(_clamped(l, number, signal.lo, hi), exponent)
     symbol = l.builder.inputs[l.builder.ops[old.id].imm[0]].symbol
     return Output(path, "state", bound, bound, symbol)
 

@@ -313,7 +313,7 @@ def random_label(bits: int = 6) -> Signal:
 def c_name(name: str, index: int) -> str:
     """An identifier of C++ for any text: its letters and digits, and a number that is unique."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower().encode("ascii", "ignore").decode())[:32]
-    return f"{plain.strip('_') or 'value'}_{index}"
+    return f"host_{plain.strip('_') or 'value'}_{index}"
 
 
 def _hardware(source: Source, scale: float, lo: float | None, hi: float | None) -> Signal:
