@@ -77,17 +77,26 @@ def mulf(a, b, width):
 
 
 def shrf(a, n, width):
-    """Fractional shift right: floor(a / 2^n), and 0 from n = width on."""
-    return shlf(a, -n, width) if n < 0 else _i32(a) >> n if n < width else jnp.zeros_like(_i32(a))
+    """Fractional shift right: floor(a / 2^n), and 0 from n = width on.
+
+    A traced n, here and in `shlf`, must lie in 0 to width - 1.
+    """
+    if isinstance(n, int):
+        if n < 0:
+            return shlf(a, -n, width)
+        if n >= width:
+            return jnp.zeros_like(_i32(a))
+    return _i32(a) >> n
 
 
 def shlf(a, n, width):
     """Fractional shift left: the sign bit is kept, the others are shifted; no saturation."""
     a = _i32(a)
-    if n < 0:
-        return shrf(a, -n, width)
-    if n >= width:
-        return jnp.zeros_like(a)
+    if isinstance(n, int):
+        if n < 0:
+            return shrf(a, -n, width)
+        if n >= width:
+            return jnp.zeros_like(a)
     below = limits(width)[1]
     return jnp.where(a < 0, limits(width)[0], 0) + ((a << n) & below)
 

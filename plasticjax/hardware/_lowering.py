@@ -121,6 +121,9 @@ class Lowering:
         left, right = self.number(left), self.number(right)
         if isinstance(left, Const):
             name, left, right = MIRRORED[name], right, left
+        if isinstance(right, Num) and left == right:
+            # Numbers of the chip are never NaN.
+            return Const(np.asarray(name in ("eq", "ge", "le")))
         width = self.width(left, right)
         test = Test(name, left, right)
         if isinstance(right, Const):

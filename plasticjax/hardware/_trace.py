@@ -71,6 +71,8 @@ class Walker:
 
     def __init__(self, handlers: dict[str, Handler], context: Any):
         self.handlers, self.context = handlers, context
+        # Inner functions may have been traced for another caller, so the outermost line counts.
+        self._lines: list[str] = []
 
     def run(self, closed: ClosedJaxpr, args: list[Value]) -> list[Value]:
         """The values of a jaxpr."""
@@ -92,15 +94,14 @@ class Walker:
     def _apply(self, eqn, values) -> list[Value]:
         name = eqn.primitive.name
         if name in INLINED:
-            inner = _inner(eqn)
-            return self._walk(inner.jaxpr, [Const(np.asarray(c)) for c in inner.consts], values)
+            return self._inside(eqn, lambda: self.run(_inner(eqn), values))
         if name == "cond":
-            return self._cond(eqn, values)
+            return self._inside(eqn, lambda: self._cond(eqn, values))
         if name == "scan":
-            return self._scan(eqn, values)
+            return self._inside(eqn, lambda: self._scan(eqn, values))
         if all(isinstance(value, Const) for value in values):
             return [Const(value) for value in _fold(eqn, [value.value for value in values])]
-        line = source_line(eqn)
+        line = self._line(eqn)
         handler = self.handlers.get(name)
         if handler is None:
             reason, hint = _why_not(name)
@@ -108,6 +109,16 @@ class Walker:
         for atom in eqn.outvars:
             self._require_scalar(eqn, atom.aval, line)
         return [self.context.apply(handler, eqn, values, line)]
+
+    def _inside(self, eqn, walk: Callable[[], list[Value]]) -> list[Value]:
+        self._lines.append(self._line(eqn))
+        try:
+            return walk()
+        finally:
+            self._lines.pop()
+
+    def _line(self, eqn) -> str:
+        return next((line for line in self._lines if line), "") or source_line(eqn)
 
     def _require_scalar(self, eqn, aval, line):
         if aval.dtype.itemsize > 4 or np.issubdtype(aval.dtype, np.complexfloating):
@@ -128,7 +139,7 @@ class Walker:
             chosen = int(np.clip(index.value, 0, len(branches) - 1))
             return self.run(branches[chosen], operands)
         results = [self.run(branch, operands) for branch in branches]
-        line = source_line(eqn)
+        line = self._line(eqn)
         choose = self.handlers["select_n"]
         return [
             self.context.apply(choose, eqn, [index, *cases], line)
@@ -138,7 +149,7 @@ class Walker:
     def _scan(self, eqn, values):
         params = eqn.params
         length, n_consts, n_carry = params["length"], params["num_consts"], params["num_carry"]
-        line = source_line(eqn)
+        line = self._line(eqn)
         consts, carry = values[:n_consts], values[n_consts : n_consts + n_carry]
         xs = values[n_consts + n_carry :]
         n_out = len(eqn.outvars) - n_carry
