@@ -1,14 +1,39 @@
 """From a plasticity rule to the BrainScaleS-2 chip: lowering, exact emulation, kernels."""
 
+from ._batch_tables import BatchTables as BatchTables
+from ._batch_tables import batch_tables as batch_tables
+from ._compatibility import homeostasis_8bit as homeostasis_8bit
+from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
 from ._cost import cost as cost
 from ._emulate import emulate as emulate
 from ._emulate import random_tape as random_tape
+from ._emulate_batch import emulate_batch as emulate_batch
+from ._emit_cpp import emit_cpp as emit_cpp
+from ._host_check import HostRun as HostRun
+from ._host_check import host_compiler as host_compiler
+from ._host_check import run_on_host as run_on_host
 from ._lower import lower as lower
+from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._program import IntegerProgram as IntegerProgram
 from ._program import Op as Op
 from ._program import Output as Output
 from ._program import RawInput as RawInput
+from ._random_inputs import random_inputs as random_inputs
+from ._shipped_rules import Correlations as Correlations
+from ._shipped_rules import DecayWithNoise as DecayWithNoise
+from ._shipped_rules import DeltaRule as DeltaRule
+from ._shipped_rules import GrowingSynapse as GrowingSynapse
+from ._shipped_rules import LabelledSynapse as LabelledSynapse
+from ._shipped_rules import Potentials as Potentials
+from ._shipped_rules import RateProp as RateProp
+from ._shipped_rules import Rewards as Rewards
+from ._shipped_rules import RewardSTDP as RewardSTDP
+from ._shipped_rules import SensorSTDP as SensorSTDP
+from ._shipped_rules import ShippedRule as ShippedRule
+from ._shipped_rules import SignHomeostasis as SignHomeostasis
+from ._shipped_rules import StructuralPlasticity as StructuralPlasticity
+from ._shipped_rules import shipped_rules as shipped_rules
 from ._signals import Place as Place
 from ._signals import Signal as Signal
 from ._signals import anticausal as anticausal
@@ -52,4 +77,29 @@ __all__ = [
     "cost",
     "emulate",
     "random_tape",
+    "random_inputs",
+    "batch_tables",
+    "BatchTables",
+    "emulate_batch",
+    "emit_cpp",
+    "run_on_host",
+    "HostRun",
+    "host_compiler",
+    "piecewise_linear",
+    "shipped_rules",
+    "ShippedRule",
+    "SignHomeostasis",
+    "SensorSTDP",
+    "Correlations",
+    "RewardSTDP",
+    "Rewards",
+    "StructuralPlasticity",
+    "LabelledSynapse",
+    "GrowingSynapse",
+    "DecayWithNoise",
+    "DeltaRule",
+    "Potentials",
+    "RateProp",
+    "homeostasis_8bit",
+    "pong_8bit",
 ]

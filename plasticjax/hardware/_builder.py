@@ -37,7 +37,9 @@ class Builder:
         key = (code, args, imm, place, kind, width, exponent)
         if key not in self._known:
             self._known[key] = len(self.ops)
-            made = Op(code, args, imm, place, kind, width, exponent, lo, hi, error, self.line)
+            zeros = _zero_bits(code, [self.ops[arg] for arg in args], imm, width, hi)
+            line = self.line
+            made = Op(code, args, imm, place, kind, width, exponent, lo, hi, error, line, zeros)
             self.ops.append(made)
         return self._known[key]
 
@@ -91,6 +93,8 @@ class Builder:
         shift = x.width - 1
         greatest = limits(x.width)[1]
         bounds = min(lo >> shift, greatest), min(max(corners) >> shift, greatest)
+        if x.zeros + y.zeros >= shift and bounds[1] < greatest:
+            ulp = 0.0
         return self.op(
             "mulf",
             (a, b),
@@ -115,7 +119,7 @@ class Builder:
             return self.op(
                 "shrf", (a,), (n,), x.place, "F", x.width, x.exponent + n, 0, 0, zero
             )
-        if x.lo == x.hi and x.lo % (1 << n) == 0:
+        if x.zeros >= n:
             error = x.error
         return self.op(
             "shrf", (a,), (n,), x.place, "F", x.width, x.exponent + n, x.lo >> n, x.hi >> n, error
@@ -205,6 +209,8 @@ class Builder:
         half = 2.0 ** (x.exponent - 16)
         least = -half if x.hi < limits(32)[1] - (1 << 15) else -2 * half
         error = (x.error[0] + least, x.error[1] + half)
+        if x.zeros >= 16 and least == -half:
+            error = x.error
         return self.op(
             "splat", (a,), (), x.place, "F", 16, x.exponent, rounded(x.lo), rounded(x.hi), error
         )
@@ -235,6 +241,24 @@ class Builder:
         )
         bounds = max(min(lo, greatest), least), max(min(hi, greatest), least)
         return self.op(code, args, (), place, "F", x.width, x.exponent, *bounds, error)
+
+
+def _zero_bits(code: str, args: list[Op], imm: tuple, width: int, hi: int) -> int:
+    """How many of the lowest bits of a result are certainly 0."""
+    zeros = [arg.zeros for arg in args]
+    if code == "const":
+        return (imm[0] & -imm[0]).bit_length() - 1 if imm[0] else width
+    if code in ("addf", "subf", "negf"):
+        return 0 if hi == limits(width)[1] else min(zeros)
+    if code == "mulf":
+        return 0 if hi == limits(width)[1] else max(sum(zeros) - width + 1, 0)
+    if code == "sel":
+        return min(zeros[1:])
+    step = {"widenf": 8, "narrowf": -8, "splat": width - 32, "rescale": 0, "widenm": 0}
+    step["to_fractional"] = step["to_modulo"] = 0
+    step |= {name: imm[0] for name in ("shlf", "shlm") if name == code}
+    step |= {name: -imm[0] for name in ("shrf", "shrm") if name == code}
+    return max(zeros[0] + step[code], 0) if code in step else 0
 
 
 def hull(*errors: tuple[float, float]) -> tuple[float, float]:

@@ -200,7 +200,7 @@ def _warned(program, period, rows):
                 f"period is {period:.0f} us; use at least {1.2 * estimate.microseconds:.0f} us"
             )
     for text in found:
-        warnings.warn(f"{program.name}: {text}", stacklevel=3)
+        warnings.warn(f"{program.name}: {text}", stacklevel=4)
     return replace(program, warnings=tuple(found))
 
 
@@ -231,6 +231,8 @@ def _largest_change(program):
     for mine, other in (op.args, op.args[::-1]):
         if is_old(mine):
             change = program.ops[other]
+            if change.ulp * 2.0**change.zeros >= signal.scale:
+                return None  # Whole LSB are not rounded.
             return max(abs(change.lo), abs(change.hi)) * change.ulp / signal.scale
     return None
 

@@ -133,7 +133,7 @@ class Lowering:
         tights = build.tight(a), build.tight(b)
         exponents = build.ops[a].exponent, build.ops[b].exponent
         common = min(exponents) if max(tights) <= min(exponents) else max(max(tights), min(exponents))
-        lossless = common <= min(exponents)
+        lossless = all(common - build.ops[n].exponent <= build.ops[n].zeros for n in (a, b))
         exact = lossless and build.is_exact(a) and build.is_exact(b)
         mask = build.sub(build.at(a, common), build.at(b, common))
         return Bool(mask, CONDITION[name], exact, test)

@@ -30,6 +30,7 @@ class Op:
         hi: greatest integer that the value can be.
         error: bounds of what it can differ by from the rule in real numbers (dimensionless).
         line: line of the rule that asked for it.
+        zeros: how many of the lowest bits are always 0.
     """
 
     code: str
@@ -43,6 +44,7 @@ class Op:
     hi: int
     error: tuple[float, float]
     line: str = ""
+    zeros: int = 0
 
     @property
     def ulp(self) -> float:
