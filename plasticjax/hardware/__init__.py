@@ -2,6 +2,9 @@
 
 from ._batch_tables import BatchTables as BatchTables
 from ._batch_tables import batch_tables as batch_tables
+from ._catalogue import CatalogueEntry as CatalogueEntry
+from ._catalogue import catalogue as catalogue
+from ._catalogue import catalogue_table as catalogue_table
 from ._compatibility import homeostasis_8bit as homeostasis_8bit
 from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
@@ -14,6 +17,9 @@ from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
 from ._lower import lower as lower
+from ._observe import decode as decode
+from ._observe import encode as encode
+from ._observe import observed as observed
 from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._program import IntegerProgram as IntegerProgram
 from ._program import Op as Op
@@ -78,6 +84,9 @@ __all__ = [
     "emulate",
     "random_tape",
     "random_inputs",
+    "observed",
+    "encode",
+    "decode",
     "batch_tables",
     "BatchTables",
     "emulate_batch",
@@ -102,4 +111,7 @@ __all__ = [
     "RateProp",
     "homeostasis_8bit",
     "pong_8bit",
+    "catalogue",
+    "catalogue_table",
+    "CatalogueEntry",
 ]

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._integer_ops import CONDITIONS
-from ._loads import load, random_byte
-from ._lowering import Lowering
-from ._program import IntegerProgram, Op, Output, RawInput, leaf_paths
-from ._rounding import ROUNDING_TAPE
-from ._signals import Signal
+from ._loader import loader_of
+from ._program import IntegerProgram, Op, Output
 
 # A row of a table: operation, three operands, an immediate number, and where the result goes.
 FIELDS = 6
@@ -96,7 +93,7 @@ def batch_tables(programs: Sequence[IntegerProgram]) -> BatchTables:
     if not programs:
         raise ValueError("programs must not be empty")
     first = programs[0]
-    loader = _loader(first)
+    loader = loader_of(first)
     known = _Interned()
     registers = {known.of(loader, number): slot for slot, number in _loaded(loader, 16)}
     scalar_registers = {known.of(loader, number): slot for slot, number in _loaded(loader, 32)}
@@ -116,26 +113,6 @@ def batch_tables(programs: Sequence[IntegerProgram]) -> BatchTables:
         *_padded([row.vectors for row in rows]),
         np.array([row.stores for row in rows], np.int32),
         (max(row.vector_registers for row in rows), max(row.scalar_registers for row in rows)),
-    )
-
-
-def _loader(program: IntegerProgram) -> IntegerProgram:
-    """A program that only loads; random bytes for rounding come last."""
-    l = Lowering()
-    loaded = {
-        path: load(l, path, signal).id
-        for path, signal in leaf_paths(program.signals)
-        if isinstance(signal, Signal)
-    }
-    if program.rounding == "stochastic":
-        output = program.output()
-        exponent = program.ops[output.bound].exponent
-        name = f"{ROUNDING_TAPE}.{output.name}"
-        loaded[name] = random_byte(l, name, exponent)
-    outputs = tuple(Output(path, "register", n, n) for path, n in loaded.items())
-    inputs: tuple[RawInput, ...] = tuple(l.builder.inputs)
-    return IntegerProgram(
-        "loader", tuple(l.builder.ops), inputs, outputs, program.signals, loaded, program.rounding
     )
 
 

@@ -1,11 +1,8 @@
 """Prints an integer program as a C++ kernel for the plasticity processor."""
 
-from typing import Literal
-
 from ._program import IntegerProgram, Op
 from ._signals import Place
 
-Target = Literal["pynn", "libnux"]
 ROW_TYPES = {
     ("F", 8): "VectorRowFracSat8",
     ("F", 16): "VectorRowFracSat16",
@@ -100,7 +97,7 @@ static inline VectorRowFracSat16 look_up(int16_t const* table, VectorRowMod8 con
 
 
 def emit_cpp(
-    program: IntegerProgram, target: Target = "pynn", *, rng_discards: int = 16
+    program: IntegerProgram, target: str = "pynn", *, rng_discards: int = 16
 ) -> str:
     """Prints an integer program as a C++ kernel for the plasticity processor.
 
@@ -232,7 +229,7 @@ def _globals(program: IntegerProgram) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _measure(kinds: set[str], target: Target) -> str:
+def _measure(kinds: set[str], target: str) -> str:
     sensors = [s for s in ("causal", "anticausal") if s in kinds]
     fields = {"causal": "causal", "anticausal": "acausal"}
     reset = (
@@ -261,7 +258,7 @@ def _measure(kinds: set[str], target: Target) -> str:
     )
 
 
-def _kernel(program: IntegerProgram, kinds: set[str], target: Target) -> str:
+def _kernel(program: IntegerProgram, kinds: set[str], target: str) -> str:
     reads_neurons = bool(kinds & {"rate", "membrane"})
     pair = 2 if "signed_weight" in kinds else 1
     once, per_row = [], []

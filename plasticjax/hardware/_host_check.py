@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._emit_cpp import Target, emit_cpp
+from ._emit_cpp import emit_cpp
 from ._program import IntegerProgram, RawInput
 from ._signals import Place
 
@@ -56,7 +56,7 @@ def run_on_host(
     programs: Sequence[IntegerProgram],
     runs: Sequence[HostRun],
     *,
-    target: Target = "pynn",
+    target: str = "pynn",
     rng_discards: int = 16,
     sanitize: bool = False,
     optimize: str = "-O1",
@@ -148,7 +148,7 @@ static void put_row(Row const& row) {
 """
 
 
-def _driver(program: IntegerProgram, target: Target, rng_discards: int) -> str:
+def _driver(program: IntegerProgram, target: str, rng_discards: int) -> str:
     """C++ that reads the inputs of one kernel, calls it, and writes what it stored."""
     pair = 2 if any(raw.kind == "signed_weight" for raw in program.inputs) else 1
     bytes_ = "libnux::vx::VectorRowMod8"

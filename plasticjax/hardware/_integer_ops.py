@@ -9,7 +9,6 @@ from typing import Literal
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int
 
 Condition = Literal["greater", "lesser", "equal", "greater_equal", "lesser_equal", "unequal"]
 CONDITIONS: tuple[Condition, ...] = (
@@ -135,7 +134,7 @@ def shrm(a, n, width):
     return _i32(a) >> n if n < width else jnp.zeros_like(_i32(a))
 
 
-def condition_holds(mask: Int[Array, "..."], condition: Condition) -> Bool[Array, "..."]:
+def condition_holds(mask, condition: Condition):
     """Whether lanes of the mask compare so with zero; unsigned lanes follow from their values."""
     return _COMPARE[condition](_i32(mask), 0)
 

@@ -14,9 +14,9 @@ from ._evaluate_ops import depends_on
 from ._loads import load
 from ._lower_primitives import PRIMITIVES
 from ._lowering import Lowering
-from ._program import ROUNDINGS, IntegerProgram, Op, Output, Rounding, leaf_paths
+from ._program import ROUNDINGS, IntegerProgram, Op, Output, leaf_paths
 from ._rounding import store
-from ._signals import ALLOWED, Signal
+from ._signals import ALLOWED, Number, Signal
 from ._trace import Walker
 from ._unsupported import UnsupportedOnPPU
 
@@ -31,9 +31,9 @@ def lower(
     post: Any = None,
     third: Any = None,
     obs: Any = None,
-    rounding: Rounding = "stochastic",
+    rounding: str = "stochastic",
     name: str | None = None,
-    period: float | None = None,
+    period: Number | None = None,
     rows: int = 256,
 ) -> IntegerProgram:
     """Lowers a synapse update to an integer program for the plasticity processor.

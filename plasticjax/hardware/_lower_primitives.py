@@ -28,6 +28,8 @@ def _sum(l, a, b, name):
     a, b = l.number(a), l.number(b)
     if name == "sub" and isinstance(a, Num) and isinstance(b, Num) and a.id == b.id:
         return Const(np.float32(0))
+    if name == "add" and (_negates(l, a, b) or _negates(l, b, a)):
+        return Const(np.float32(0))
     if isinstance(b, Const) and finite(b) == 0:
         return a
     if isinstance(a, Const) and finite(a) == 0:
@@ -42,14 +44,18 @@ def _sum(l, a, b, name):
     return Num(made, _is_integer(a) and _is_integer(b))
 
 
+def _negates(l, a, b):
+    if not (isinstance(a, Num) and isinstance(b, Num)):
+        return False
+    op = l.builder.ops[b.id]
+    return op.code == "negf" and op.args == (a.id,)
+
+
 def neg(l: Lowering, params, a: Value) -> Value:
     return _neg(l, l.number(a))
 
 
 def _neg(l, a):
-    op = l.builder.ops[a.id]
-    if op.lo == limits(op.width)[0]:
-        a = Num(l.builder.legal(l.builder.at(a.id, op.exponent + 1)), a.integer)
     return Num(l.builder.neg(a.id), a.integer)
 
 
@@ -166,7 +172,7 @@ def absolute(l: Lowering, params, a: Value) -> Value:
     x = build.ops[positive]
     lo = 0 if x.lo <= 0 <= x.hi else min(abs(x.lo), abs(x.hi))
     hi = max(min(-x.lo, limits(x.width)[1]), x.hi)
-    error = hull(x.error, (-x.error[1], -x.error[0]))
+    error = hull(x.error, build.ops[negative.id].error)
     made = build.op(
         "sel", (positive, positive, negative.id), ("greater_equal",), x.place, "F", x.width,
         x.exponent, lo, hi, error,

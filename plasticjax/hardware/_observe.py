@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._evaluate_ops import run_ops
+from ._evaluate_ops import depends_on, run_ops
+from ._loader import loader_of
 from ._loads import declared_exponent
 from ._program import IntegerProgram, leaf_paths
 from ._signals import Place, Signal
@@ -24,21 +25,28 @@ def observed(program: IntegerProgram, raw: Mapping[str, Any]) -> tuple[Any, ...]
         leaves in the units of the signals, [post, pre], [pre], [post] and scalars; 0 where the
         program does not read a signal.
     """
-    arrays = []
-    for wanted in program.inputs:
-        value = np.asarray(raw[wanted.name])
+    loader = loader_of(program)
+    arrays: list[Any] = []
+    for wanted in loader.inputs:
+        value = np.asarray(raw.get(wanted.name, 0))
         arrays.append(value[:, None] if wanted.place is Place.POST and value.ndim else value)
-    values = run_ops(program.ops, program.loaded.values(), arrays, program.tables)
     leaves = []
     for path, leaf in leaf_paths(program.signals):
         if not isinstance(leaf, Signal):
             leaves.append(leaf)
-        elif path not in program.loaded:
+            continue
+        number = loader.loaded[path]
+        names = {
+            loader.inputs[loader.ops[n].imm[0]].name
+            for n in depends_on(loader.ops, [number])
+            if loader.ops[n].code == "ld"
+        }
+        if not names <= raw.keys():
             leaves.append(np.float64(0.0))
-        else:
-            number = program.loaded[path]
-            real = np.asarray(values[number], np.float64) * program.ops[number].ulp
-            leaves.append(real[:, 0] if leaf.place is Place.POST and real.ndim == 2 else real)
+            continue
+        value = run_ops(loader.ops, [number], arrays, ())[number]
+        real = np.asarray(value, np.float64) * loader.ops[number].ulp
+        leaves.append(real[:, 0] if leaf.place is Place.POST and real.ndim == 2 else real)
     return jax.tree.unflatten(jax.tree.structure(program.signals), leaves)
 
 

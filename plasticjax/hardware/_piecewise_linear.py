@@ -10,7 +10,7 @@ MOST_SEGMENTS = 8
 
 
 def piecewise_linear(
-    function: Callable[[Any], Any], lo: float, hi: float, segments: int = 8
+    function: Callable[[Any], Any], lo: float | int, hi: float | int, segments: int = 8
 ) -> Callable[[Any], Any]:
     """A function replaced by straight lines between equidistant points, and constant outside.
 

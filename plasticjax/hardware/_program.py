@@ -5,11 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._signals import Place, Signal
+from ._signals import Place
 
 Kind = Literal["F", "U"]
-Rounding = Literal["stochastic", "nearest", "floor", "toward_zero"]
-ROUNDINGS: tuple[Rounding, ...] = ("stochastic", "nearest", "floor", "toward_zero")
+ROUNDINGS = ("stochastic", "nearest", "floor", "toward_zero")
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class IntegerProgram:
     outputs: tuple[Output, ...]
     signals: tuple[Any, ...]
     loaded: dict[str, int]
-    rounding: Rounding
+    rounding: str
     tables: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
@@ -199,7 +198,7 @@ def _operation(op: Op, inputs: tuple[RawInput, ...]) -> str:
     return " ".join([op.code, *args, *(str(number) for number in op.imm)])
 
 
-def leaf_paths(signals: tuple[Any, ...]) -> list[tuple[str, Signal]]:
+def leaf_paths(signals: tuple[Any, ...]) -> list[tuple[str, Any]]:
     """Paths and signals of all leaves of the five arguments, such as ("post.rate", ...)."""
     import jax
 

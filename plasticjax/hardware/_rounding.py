@@ -5,7 +5,7 @@ import math
 from ._builder import EXACT, RangeError
 from ._loads import declared_exponent, random_byte
 from ._lowering import Lowering
-from ._program import Output, Rounding
+from ._program import Output
 from ._signals import Signal
 from ._trace import Const, Num, Value
 
@@ -13,7 +13,7 @@ ROUNDING_TAPE = "rounding"
 
 
 def store(
-    l: Lowering, path: str, signal: Signal, value: Value, old: Num, rounding: Rounding
+    l: Lowering, path: str, signal: Signal, value: Value, old: Num, rounding: str
 ) -> Output:
     """Clamps, rounds and stores the new value of a leaf of the synapse."""
     number = _vector(l, value)
@@ -21,7 +21,7 @@ def store(
         signed = signal.source == "signed_weight"
         octave = round(math.log2(signal.scale))
         top = 64 - 2.0**-8
-        clamped = _clamped(l, number, -top * signal.scale if signed else 0, top * signal.scale)
+        clamped = _clamped(l, number, -top * signal.scale if signed else 0.0, top * signal.scale)
         bound = l.builder.at(clamped, 7 + octave)
         byte = _rounded(l, bound, old.id, rounding, path)
         if signed:
@@ -36,7 +36,7 @@ def store(
         return Output(path, "label", _narrow(l, bound), bound)
     exponent = declared_exponent(signal)
     hi = min(signal.hi, 2.0**exponent * (1 - 2.0**-15))
-    bound = l.builder.at(_clamped(l, number, signal.lo, hi), exponent)
+    bound = l.builder.at(_clamped(l, number, float(signal.lo), hi), exponent)
     symbol = l.builder.inputs[l.builder.ops[old.id].imm[0]].symbol
     return Output(path, "state", bound, bound, symbol)
 

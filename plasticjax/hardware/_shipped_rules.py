@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike, Float
 
 from ..plasticity import AbstractRule, AbstractUpdate, increment
 from ._lower import lower
-from ._program import IntegerProgram, Rounding
+from ._program import IntegerProgram
 from ._signals import (
     anticausal,
     causal,
@@ -23,6 +23,7 @@ from ._signals import (
     weight,
 )
 
+Parameter = float | int
 Value = Float[ArrayLike, ""]
 
 
@@ -97,7 +98,7 @@ class SignHomeostasis(AbstractRule):
         target: spikes per call, scalar (dimensionless).
     """
 
-    target: float = 60.0
+    target: Parameter = 60.0
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs=None):
@@ -114,8 +115,8 @@ class SensorSTDP(AbstractRule):
         minus: scalar (weight per LSB of the sensor).
     """
 
-    plus: float = 0.05
-    minus: float = 0.05
+    plus: Parameter = 0.05
+    minus: Parameter = 0.05
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs: Any = None):
@@ -132,7 +133,7 @@ class RewardSTDP(AbstractRule):
         beta: scalar (weight per reward and LSB of the sensor).
     """
 
-    beta: float = 0.125
+    beta: Parameter = 0.125
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post, third: Any, obs=None):
@@ -155,11 +156,11 @@ class StructuralPlasticity(AbstractUpdate):
         initial: scalar (LSB).
     """
 
-    plus: float = 0.1
-    decay: float = 0.03
-    jitter: float = 1.5
-    threshold: float = 8.0
-    initial: float = 16.0
+    plus: Parameter = 0.1
+    decay: Parameter = 0.03
+    jitter: Parameter = 1.5
+    threshold: Parameter = 8.0
+    initial: Parameter = 16.0
 
     def __call__(self, syn, pre, post, third, obs: Any = None):
         w = syn.w + self.plus * obs.causal - self.decay * post + self.jitter * obs.noise
@@ -178,8 +179,8 @@ class DecayWithNoise(AbstractRule):
         sigma: scalar (LSB).
     """
 
-    decay: float = 0.01
-    sigma: float = 1.0
+    decay: Parameter = 0.01
+    sigma: Parameter = 1.0
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs: Any = None):
@@ -195,7 +196,7 @@ class DeltaRule(AbstractRule):
         eta: scalar (weight per rate and LSB of the potential).
     """
 
-    eta: float = 0.01
+    eta: Parameter = 0.01
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post: Any, third=None, obs=None):
@@ -211,7 +212,7 @@ class RateProp(AbstractRule):
         eta: scalar (weight per product of rates).
     """
 
-    eta: float = 0.005
+    eta: Parameter = 0.005
     per: ClassVar = "sample"
 
     def __call__(self, syn, pre, post: Any, third=None, obs=None):
@@ -230,9 +231,9 @@ class ShippedRule:
 
     update: Any
     signals: dict[str, Any]
-    rounding: Rounding = "stochastic"
+    rounding: str = "stochastic"
 
-    def lower(self, rounding: Rounding | None = None) -> IntegerProgram:
+    def lower(self, rounding: str | None = None) -> IntegerProgram:
         """Lowers it with these signals.
 
         Args:

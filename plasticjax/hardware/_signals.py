@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+Number = float | int
 Source = Literal[
     "weight",
     "signed_weight",
@@ -92,9 +93,9 @@ class Signal:
     """
 
     source: Source
-    lo: float
-    hi: float
-    scale: float = 1.0
+    lo: Number
+    hi: Number
+    scale: Number = 1.0
     name: str = ""
     bits: int = 6
 
@@ -104,6 +105,8 @@ class Signal:
         Raises:
             ValueError: if a range or scale cannot be.
         """
+        if self.source == "random_label" and not 1 <= self.bits <= 6:
+            raise ValueError(f"bits={self.bits} must be 1 to 6, labels have 6")
         if not (math.isfinite(self.lo) and math.isfinite(self.hi) and self.lo <= self.hi):
             raise ValueError(
                 f"range of {self.source} must be finite and ordered, got lo={self.lo}, "
@@ -124,8 +127,6 @@ class Signal:
                     f"range of {self.source} must lie in [{least}, {most}], got lo={self.lo}, "
                     f"hi={self.hi}"
                 )
-        if self.source == "random_label" and not 1 <= self.bits <= 6:
-            raise ValueError(f"bits={self.bits} must be 1 to 6, labels have 6")
         if max(abs(self.lo), abs(self.hi)) > 2.0**15:
             raise ValueError(
                 f"range of {self.source} must lie within 2^15, got lo={self.lo}, hi={self.hi}; "
@@ -138,7 +139,7 @@ class Signal:
         return _PLACES.get(self.source, Place.SYN)
 
 
-def weight(*, signed: bool = False, scale: float = 1.0) -> Signal:
+def weight(*, signed: bool = False, scale: Number = 1.0) -> Signal:
     """The weight of a synapse, 6 bits.
 
     Args:
@@ -153,7 +154,7 @@ def weight(*, signed: bool = False, scale: float = 1.0) -> Signal:
 
 
 def causal(
-    *, lo: float | None = None, hi: float | None = None, scale: float = 1.0
+    *, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0
 ) -> Signal:
     """What the causal correlation sensor collected since its reset: baseline less reading.
 
@@ -170,7 +171,7 @@ def causal(
 
 
 def anticausal(
-    *, lo: float | None = None, hi: float | None = None, scale: float = 1.0
+    *, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0
 ) -> Signal:
     """What the anticausal correlation sensor collected since its reset: baseline less reading.
 
@@ -185,7 +186,7 @@ def anticausal(
     return _hardware("anticausal", scale, lo, hi)
 
 
-def rate(*, hi: float | None = None, scale: float = 1.0) -> Signal:
+def rate(*, hi: Number | None = None, scale: Number = 1.0) -> Signal:
     """Spikes of the postsynaptic neuron since the last call, 8 bits.
 
     Args:
@@ -198,7 +199,7 @@ def rate(*, hi: float | None = None, scale: float = 1.0) -> Signal:
     return _hardware("rate", scale, 0.0, hi)
 
 
-def membrane(*, scale: float = 1.0) -> Signal:
+def membrane(*, scale: Number = 1.0) -> Signal:
     """Digitised membrane potential of the postsynaptic neuron, 8 bits.
 
     Args:
@@ -210,7 +211,7 @@ def membrane(*, scale: float = 1.0) -> Signal:
     return _hardware("membrane", scale, None, None)
 
 
-def symbol(name: str, lo: float, hi: float) -> Signal:
+def symbol(name: str, lo: Number, hi: Number) -> Signal:
     """One value for all synapses that the host writes between runs, such as a reward.
 
     Args:
@@ -224,7 +225,7 @@ def symbol(name: str, lo: float, hi: float) -> Signal:
     return Signal("symbol", lo, hi, name=name)
 
 
-def row_table(name: str, lo: float, hi: float) -> Signal:
+def row_table(name: str, lo: Number, hi: Number) -> Signal:
     """One value per presynaptic neuron that the host writes, such as its rate.
 
     The chip does not count the spikes of external sources.
@@ -240,7 +241,7 @@ def row_table(name: str, lo: float, hi: float) -> Signal:
     return Signal("row_table", lo, hi, name=name)
 
 
-def column_table(name: str, lo: float, hi: float) -> Signal:
+def column_table(name: str, lo: Number, hi: Number) -> Signal:
     """One value per postsynaptic neuron that the host writes, such as its target, 16 bits.
 
     Args:
@@ -263,7 +264,7 @@ def time_index() -> Signal:
     return _hardware("time_index", 1.0, None, None)
 
 
-def noise(*, scale: float = 1.0) -> Signal:
+def noise(*, scale: Number = 1.0) -> Signal:
     """A random number per synapse and call, uniform on the grid of 1/128 in [-1, 1).
 
     Args:
@@ -275,7 +276,7 @@ def noise(*, scale: float = 1.0) -> Signal:
     return _hardware("noise", scale, None, None)
 
 
-def state(lo: float, hi: float, *, name: str = "state") -> Signal:
+def state(lo: Number, hi: Number, *, name: str = "state") -> Signal:
     """A value that each synapse keeps between calls, 16 bits in external memory.
 
     Args:
@@ -316,7 +317,7 @@ def c_name(name: str, index: int) -> str:
     return f"host_{plain.strip('_') or 'value'}_{index}"
 
 
-def _hardware(source: Source, scale: float, lo: float | None, hi: float | None) -> Signal:
+def _hardware(source: Source, scale: Number, lo: Number | None, hi: Number | None) -> Signal:
     least, most = _RANGES[source]
     return Signal(
         source,

@@ -16,7 +16,7 @@ from ._unsupported import UnsupportedOnPPU
 class Const(NamedTuple):
     """A value known when the rule is lowered."""
 
-    value: np.ndarray
+    value: Any
 
 
 class Num(NamedTuple):
@@ -76,7 +76,7 @@ class Walker:
 
     def run(self, closed: ClosedJaxpr, args: list[Value]) -> list[Value]:
         """The values of a jaxpr."""
-        return self._walk(closed.jaxpr, [Const(np.asarray(c)) for c in closed.consts], args)
+        return self._walk(closed.jaxpr, [_constant(c) for c in closed.consts], args)
 
     def _walk(self, jaxpr: Jaxpr, consts: list[Value], args: list[Value]) -> list[Value]:
         known: dict[Any, Value] = dict(zip(jaxpr.constvars, consts, strict=True))
@@ -95,6 +95,8 @@ class Walker:
         name = eqn.primitive.name
         if name in INLINED:
             return self._inside(eqn, lambda: self.run(_inner(eqn), values))
+        if name.startswith(("random_", "threefry", "rng_")):
+            raise UnsupportedOnPPU(name, self._line(eqn), None, *_why_not(name))
         if name == "cond":
             return self._inside(eqn, lambda: self._cond(eqn, values))
         if name == "scan":
@@ -181,6 +183,12 @@ def source_line(eqn: Any) -> str:
     return ""
 
 
+def _constant(value: Any) -> Const:
+    if jax.dtypes.issubdtype(getattr(value, "dtype", np.float32), jax.dtypes.prng_key):
+        raise UnsupportedOnPPU("a random key", "", None, *_why_not("random_bits"))
+    return Const(np.asarray(value))
+
+
 def _needed(jaxpr: Jaxpr) -> list[Any]:
     """Equations that outputs depend on."""
     wanted = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}
@@ -234,7 +242,7 @@ _FOLDED: dict[str, Callable[..., Any]] = {
 }
 
 
-def _fold(eqn: Any, values: list[np.ndarray]) -> list[np.ndarray]:
+def _fold(eqn: Any, values: list[Any]) -> list[np.ndarray]:
     folded = _FOLDED.get(eqn.primitive.name)
     if folded is not None:
         with np.errstate(all="ignore"):
@@ -251,6 +259,6 @@ def _why_not(name: str) -> tuple[str, str]:
         return "there is no such function", "use piecewise_linear"
     if name in ("while",):
         return "its number of steps is not static", "use lax.fori_loop with constant bounds"
-    if name.startswith(("reduce", "dot", "cum", "conv", "sort", "gather", "scatter", "dynamic")):
+    if name.startswith(("reduce", "stack", "concatenate", "dot", "cum", "conv", "sort", "gather", "scatter", "dynamic")):
         return "lanes cannot see each other", "compute with the scalars of one synapse"
     return "the vector unit has no such operation", "reformulate with sums, products and choices"
