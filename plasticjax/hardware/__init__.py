@@ -9,10 +9,10 @@ from ._compatibility import homeostasis_8bit as homeostasis_8bit
 from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
 from ._cost import cost as cost
+from ._emit_cpp import emit_cpp as emit_cpp
 from ._emulate import emulate as emulate
 from ._emulate import random_tape as random_tape
 from ._emulate_batch import emulate_batch as emulate_batch
-from ._emit_cpp import emit_cpp as emit_cpp
 from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host

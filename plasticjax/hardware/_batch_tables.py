@@ -104,6 +104,8 @@ def batch_tables(programs: Sequence[IntegerProgram]) -> BatchTables:
                 f"all programs must have the signals and rounding of {first.name!r}; "
                 f"{program.name!r} has others"
             )
+        if program.tables:
+            raise ValueError(f"{program.name!r} has lookup tables; run it with emulate")
         rows.append(_Encoder(program, known, registers, scalar_registers).encode())
     return BatchTables(
         loader,
@@ -153,7 +155,7 @@ class _Interned:
 class _Encoder:
     """Turns one program into rows; registers are used again when nothing reads them any more."""
 
-    def __init__(self, program, known, registers, scalar_registers):
+    def __init__(self, program: IntegerProgram, known, registers, scalar_registers):
         self.program = program
         self.scalars: list[tuple] = []
         self.constants: list[tuple] = []
@@ -178,8 +180,9 @@ class _Encoder:
         for n in needed:
             op = ops[n]
             if op.code == "rescale":
-                alias[n] = alias.get(op.args[0], op.args[0])
-                last[alias[n]] = max(last.get(alias[n], -1), last.get(n, -1))
+                source: int = op.args[0]
+                alias[n] = source = alias.get(source, source)
+                last[source] = max(last.get(source, -1), last.get(n, -1))
         keep = {alias.get(n, n) for n in stored}
         for n in needed:
             op = ops[n]

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from ._integer_ops import Condition, limits
+from ._integer_ops import limits
 from ._program import Op, RawInput
 from ._signals import Place
 
@@ -116,9 +116,7 @@ class Builder:
         error = (x.error[0] - (ulp - x.ulp), x.error[1])
         if n >= x.width:
             zero = (x.error[0] - x.hi * x.ulp, x.error[1] - x.lo * x.ulp)
-            return self.op(
-                "shrf", (a,), (n,), x.place, "F", x.width, x.exponent + n, 0, 0, zero
-            )
+            return self.op("shrf", (a,), (n,), x.place, "F", x.width, x.exponent + n, 0, 0, zero)
         if x.zeros >= n:
             error = x.error
         return self.op(
@@ -134,9 +132,7 @@ class Builder:
         lo, hi = x.lo << n, x.hi << n
         if n >= x.width or lo < least or hi > greatest:
             raise AssertionError(f"shift by {n} of [{x.lo}, {x.hi}] loses bits")
-        return self.op(
-            "shlf", (a,), (n,), x.place, "F", x.width, x.exponent - n, lo, hi, x.error
-        )
+        return self.op("shlf", (a,), (n,), x.place, "F", x.width, x.exponent - n, lo, hi, x.error)
 
     def rescale(self, a: int, k: int) -> int:
         """Times 2^k, which is bookkeeping: the bits stay."""
@@ -148,7 +144,7 @@ class Builder:
         exponent = x.exponent + k
         return self.op("rescale", (a,), (k,), x.place, "F", x.width, exponent, x.lo, x.hi, error)
 
-    def select(self, mask: int, condition: Condition, true: int, false: int, error) -> int:
+    def select(self, mask: int, condition: str, true: int, false: int, error) -> int:
         m, t, f = self.ops[mask], self.ops[true], self.ops[false]
         assert m.width == t.width == f.width
         assert t.exponent == f.exponent and t.kind == f.kind

@@ -54,9 +54,7 @@ def pong_8bit() -> IntegerProgram:
     ))  # fmt: skip
     reading = _halved(b, RawInput("obs", "causal", Place.SYN, 0, 255))
     name = c_name("rate", 3)
-    word = b.load(
-        RawInput("third", "symbol", Place.GLOBAL, -(2**31), 2**31 - 1, name), "F", 32, 0
-    )
+    word = b.load(RawInput("third", "symbol", Place.GLOBAL, -(2**31), 2**31 - 1, name), "F", 32, 0)
     factor = b.op("splat", (word,), (), Place.GLOBAL, "F", 8, 0, -128, 127)
     change = b.product(b.sub(baseline, reading), factor)
     up = b.add(change, b.raw_constant(1, 8, 7))

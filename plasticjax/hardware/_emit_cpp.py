@@ -1,5 +1,6 @@
 """Prints an integer program as a C++ kernel for the plasticity processor."""
 
+from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, SCALARS
 from ._program import IntegerProgram, Op
 from ._signals import Place
 
@@ -22,83 +23,9 @@ COMPARISONS = {
     "lesser_equal": "<=",
     "unequal": "!=",
 }
-SCALARS = """\
-// Scalar code: fractional integers of 32 bits that saturate, as the vector unit does with 8 and 16.
-static inline int32_t scalar_cut(int64_t a) {
-	return a > INT32_MAX ? INT32_MAX : a < INT32_MIN ? INT32_MIN : static_cast<int32_t>(a);
-}
-static inline int64_t scalar_floor(int64_t a, int n) {
-	int64_t const unit = int64_t{1} << n;
-	return a / unit - (a % unit < 0 ? 1 : 0);
-}
-static inline int32_t scalar_mul(int32_t a, int32_t b) {
-	return scalar_cut(scalar_floor(int64_t{a} * b, 31));
-}
-static inline int32_t scalar_shl(int32_t a, int n) {
-	int64_t const below = (int64_t{a} * (int64_t{1} << n)) & INT32_MAX;
-	return static_cast<int32_t>((a < 0 ? int64_t{INT32_MIN} : 0) + below);
-}
-static inline int16_t scalar_splat(int32_t a) {
-	int64_t const rounded = scalar_floor(int64_t{a} + 32768, 16);
-	return static_cast<int16_t>(rounded > 32767 ? 32767 : rounded);
-}
-static inline int8_t scalar_splat8(int32_t a) {
-	int64_t const rounded = scalar_floor(int64_t{a} + 8388608, 24);
-	return static_cast<int8_t>(rounded > 127 ? 127 : rounded);
-}
-static inline int32_t scalar_recip(int32_t a, int k) {
-	uint32_t const divisor = static_cast<uint32_t>(a < 0 ? -int64_t{a} : int64_t{a});
-	uint32_t rest = 0, quotient = 0;
-	bool full = divisor == 0;
-	for (int i = 0; i <= k; ++i) {
-		rest = 2 * rest + (i == 0 ? 1 : 0);
-		full = full || quotient >= (uint32_t{1} << 30);
-		quotient = 2 * quotient;
-		if (divisor != 0 && rest >= divisor) {
-			rest -= divisor;
-			quotient += 1;
-		}
-	}
-	int32_t const size = full ? INT32_MAX : static_cast<int32_t>(quotient);
-	return a < 0 ? -size : size;
-}
-"""
-RANDOM = """\
-// One random byte per column. Successive draws are shifted copies, so {discards} are thrown away.
-static inline VectorRowMod8::HalfRow draw_half(size_t generator) {{
-	for (int i = 0; i < {discards}; ++i)
-		static_cast<void>(parallel_rng_rand<VectorRowMod8::HalfRow>(generator));
-	return parallel_rng_rand<VectorRowMod8::HalfRow>(generator);
-}}
-static inline VectorRowMod8 draw_row() {{
-	VectorRowMod8::HalfRow const even = draw_half(0);
-	VectorRowMod8::HalfRow const odd = draw_half(1);
-	return VectorRowMod8(even, odd);
-}}
-"""
-JOIN = """\
-// Lanes of 16-bit rows are permuted, so they are filled as two rows of bytes.
-static inline VectorRowFracSat16 join_bytes(VectorRowMod8 const& high, VectorRowMod8 const& low) {
-	return static_cast<VectorRowFracSat16>(
-	    (static_cast<VectorRowMod16>(high) << 8) + static_cast<VectorRowMod16>(low));
-}
-"""
-LOOK_UP = """\
-static inline VectorRowFracSat16 look_up(int16_t const* table, VectorRowMod8 const& index) {
-	VectorRowMod8 high(0), low(0);
-	for (size_t i = 0; i < VectorRowMod8::size; ++i) {
-		uint16_t const entry = static_cast<uint16_t>(table[index[i]]);
-		high[i] = static_cast<uint8_t>(entry / 256);
-		low[i] = static_cast<uint8_t>(entry % 256);
-	}
-	return join_bytes(high, low);
-}
-"""
 
 
-def emit_cpp(
-    program: IntegerProgram, target: str = "pynn", *, rng_discards: int = 16
-) -> str:
+def emit_cpp(program: IntegerProgram, target: str = "pynn", *, rng_discards: int = 16) -> str:
     """Prints an integer program as a C++ kernel for the plasticity processor.
 
     No text of the user enters the code other than as letters and digits of an identifier.
@@ -124,7 +51,7 @@ def emit_cpp(
     if target == "pynn" and "label" in kinds:
         raise ValueError("the handles of PyNN have no labels; use target='libnux'")
     parts = [
-        _HEADERS[target],
+        HEADERS[target],
         _globals(program),
         *([SCALARS] if any(op.width == 32 or op.code == "splat" for op in program.ops) else []),
         *([RANDOM.format(discards=rng_discards)] if "tape" in kinds else []),
@@ -134,79 +61,6 @@ def emit_cpp(
         _kernel(program, kinds, target),
     ]
     return "\n".join(parts)
-
-
-_HEADERS = {
-    "pynn": """\
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include "grenade/vx/ppu/neuron_view_handle.h"
-#include "grenade/vx/ppu/synapse_array_view_handle.h"
-#include "libnux/vx/parallel_rng.h"
-#include "libnux/vx/vector_if.h"
-#include "libnux/vx/vector_row.h"
-#include "libnux/vx/vector_row_math.h"
-
-using namespace grenade::vx::ppu;
-using namespace libnux::vx;
-extern volatile PPUOnDLS ppu;
-
-#ifndef PPU_EXTERNAL
-#define PPU_EXTERNAL __attribute__((section("ext.data")))
-#endif
-""",
-    "libnux": """\
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include "libnux/vx/dls.h"
-#include "libnux/vx/parallel_rng.h"
-#include "libnux/vx/vector.h"
-#include "libnux/vx/vector_if.h"
-#include "libnux/vx/vector_row.h"
-#include "libnux/vx/vector_row_math.h"
-
-using namespace libnux::vx;
-
-#ifndef PPU_EXTERNAL
-#define PPU_EXTERNAL __attribute__((section("ext.data")))
-#endif
-
-// The program that links this kernel reads the sensors of its half.
-struct CorrelationRow {
-	VectorRowMod8 causal, acausal;
-};
-CorrelationRow read_correlation(size_t row, bool reset);
-VectorRowMod8 read_rate_counters(bool reset);
-VectorRowMod8 read_membranes();
-
-struct Synapses {
-	size_t const* numbers;
-	size_t count;
-	VectorRowMod8 column_mask;
-	VectorRowMod8 get_weights(size_t r) const {
-		return get_row_via_vector(numbers[r], dls_weight_base);
-	}
-	void set_weights(VectorRowMod8 const& value, size_t r) const {
-		set_row_via_vector_masked(value, column_mask, numbers[r], dls_weight_base);
-	}
-	VectorRowMod8 get_labels(size_t r) const {
-		return get_row_via_vector(numbers[r], dls_decoder_base);
-	}
-	void set_labels(VectorRowMod8 const& value, size_t r) const {
-		set_row_via_vector_masked(value, column_mask, numbers[r], dls_decoder_base);
-	}
-	CorrelationRow get_correlation(size_t r, bool reset) const {
-		return read_correlation(numbers[r], reset);
-	}
-};
-struct Neurons {
-	VectorRowMod8 get_rate_counters(bool reset) const { return read_rate_counters(reset); }
-	VectorRowMod8 get_analog_readouts() const { return read_membranes(); }
-};
-""",
-}
 
 
 def _globals(program: IntegerProgram) -> str:
@@ -238,23 +92,23 @@ def _measure(kinds: set[str], target: str) -> str:
         else "static_cast<void>(handle.get_correlation(r, true))"
     )
     sums = "".join(
-        f"\t\tsum_{s} = sum_{s} + static_cast<VectorRowMod16>(now_read.{fields[s]});\n"
+        f"        sum_{s} = sum_{s} + static_cast<VectorRowMod16>(now_read.{fields[s]});\n"
         for s in sensors
     )
-    starts = "".join(f"\tVectorRowMod16 sum_{s}(0);\n" for s in sensors)
+    starts = "".join(f"    VectorRowMod16 sum_{s}(0);\n" for s in sensors)
     ends = "".join(
-        f"\tbaseline_{s} = static_cast<VectorRowMod8>(sum_{s} >> 8);\n" for s in sensors
+        f"    baseline_{s} = static_cast<VectorRowMod8>(sum_{s} >> 8);\n" for s in sensors
     )
     return (
         "// Baselines of the sensors: the mean of 256 readings directly after a reset.\n"
         "template <typename Handle>\n"
         "static void measure_baselines(Handle& handle, size_t rows) {\n"
-        f"\tfor (size_t r = 0; r < rows; ++r) {reset};\n"
+        f"    for (size_t r = 0; r < rows; ++r) {reset};\n"
         f"{starts}"
-        "\tfor (size_t i = 0; i < 256; ++i) {\n"
-        "\t\tauto const now_read = handle.get_correlation(i % rows, true);\n"
-        f"{sums}\t}}\n{ends}"
-        "\tbaseline_is_known = true;\n}\n"
+        "    for (size_t i = 0; i < 256; ++i) {\n"
+        "        auto const now_read = handle.get_correlation(i % rows, true);\n"
+        f"{sums}    }}\n{ends}"
+        "    baseline_is_known = true;\n}\n"
     )
 
 
@@ -274,40 +128,40 @@ def _kernel(program: IntegerProgram, kinds: set[str], target: str) -> str:
     if "baseline" in kinds:
         body += [
             "if (!baseline_is_known) {",
-            "\tif (n_rows > 0) measure_baselines(synapse, n_rows);",
-            "\treturn;",
+            "    if (n_rows > 0) measure_baselines(synapse, n_rows);",
+            "    return;",
             "}",
         ]
     body += once
     body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
-    body += [f"\t{line}" for line in per_row]
+    body += [f"    {line}" for line in per_row]
     body.append("}")
     if "time_index" in kinds:
         body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
     if target == "libnux":
         head = ["void plasticity_kernel(Synapses& synapse, Neurons& neuron) {"]
-        head += ["\tstatic_cast<void>(neuron);"] if not reads_neurons else []
-        head += ["\tsize_t const n_rows = synapse.count;"]
-        return "\n".join([*head, *(f"\t{line}" for line in body), "}"]) + "\n"
+        head += ["    static_cast<void>(neuron);"] if not reads_neurons else []
+        head += ["    size_t const n_rows = synapse.count;"]
+        return "\n".join([*head, *(f"    {line}" for line in body), "}"]) + "\n"
     head = [
         "template <size_t N, size_t M>",
         "void PLASTICITY_RULE_KERNEL(",
         "    std::array<SynapseArrayViewHandle, N>& synapses,",
         "    std::array<NeuronViewHandle, M>& neurons) {",
-        "\tstatic_cast<void>(neurons);",
-        "\tfor (size_t k = 0; k < N; ++k) {",
-        "\t\tauto& synapse = synapses[k];",
-        "\t\tif (synapse.hemisphere != ppu) continue;",
+        "    static_cast<void>(neurons);",
+        "    for (size_t k = 0; k < N; ++k) {",
+        "        auto& synapse = synapses[k];",
+        "        if (synapse.hemisphere != ppu) continue;",
     ]
     if reads_neurons:
         head += [
-            "\t\tsize_t own = 0;",
-            "\t\twhile (own < M && neurons[own].hemisphere != ppu) ++own;",
-            "\t\tif (own == M) continue;",
-            "\t\tauto& neuron = neurons[own];",
+            "        size_t own = 0;",
+            "        while (own < M && neurons[own].hemisphere != ppu) ++own;",
+            "        if (own == M) continue;",
+            "        auto& neuron = neurons[own];",
         ]
-    head += ["\t\tsize_t const n_rows = synapse.rows.size();"]
-    return "\n".join([*head, *(f"\t\t{line}" for line in body), "\t}", "}"]) + "\n"
+    head += ["        size_t const n_rows = synapse.rows.size();"]
+    return "\n".join([*head, *(f"        {line}" for line in body), "    }", "}"]) + "\n"
 
 
 def _statement(program: IntegerProgram, number: int, op: Op, pair: int) -> str:

@@ -80,7 +80,7 @@ def _placed(raw: Mapping[str, Any], wanted: RawInput, debug: bool) -> Any:
     return value[:, None] if wanted.place is Place.POST and value.ndim else value
 
 
-def _shape(program: IntegerProgram, values: list[Any]) -> tuple[int, ...]:
+def _shape(program: IntegerProgram, values: list[Any]) -> Any:
     shape = jnp.broadcast_shapes(*(value.shape for value in values))
     if len(shape) == 1:
         raise ValueError("inputs of place SYN must be [post, pre], or all inputs scalars")

@@ -131,7 +131,9 @@ def _run(registers, block, rules, code, *, vectors, scalars):
         return lax.dynamic_index_in_dim(array, jnp.minimum(rule, array.shape[0] - 1), 0, False)
 
     def one_rule(file, inputs):
-        rule, scalar_code, scalar_count, constants, constant_count, vector_code, count, stores = inputs
+        rule, scalar_code, scalar_count, constants, constant_count, vector_code, count, stores = (
+            inputs
+        )
         scalar_file = jnp.zeros((max(n_scalars, 1), pre), jnp.int32)
         for slot in range(scalars.shape[0]):
             scalar_file = scalar_file.at[slot].set(pick(scalars[slot], rule))
@@ -216,9 +218,7 @@ def _arithmetic(v, row, width) -> dict[str, Callable[[], Any]]:
 
 
 def _selections(v) -> dict[str, Callable[[], Any]]:
-    return {
-        f"sel {condition}": partial(_selected, v, condition) for condition in CONDITIONS
-    }
+    return {f"sel {condition}": partial(_selected, v, condition) for condition in CONDITIONS}
 
 
 def _selected(v, condition):

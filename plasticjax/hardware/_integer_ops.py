@@ -5,13 +5,10 @@ a value of `width` bits, 8 or 16 in the vector unit and 32 in scalar code. The c
 model `ppu_host.hpp` defines the same functions in C++.
 """
 
-from typing import Literal
-
 import jax.numpy as jnp
 from jax import lax
 
-Condition = Literal["greater", "lesser", "equal", "greater_equal", "lesser_equal", "unequal"]
-CONDITIONS: tuple[Condition, ...] = (
+CONDITIONS = (
     "greater",
     "lesser",
     "equal",
@@ -134,7 +131,7 @@ def shrm(a, n, width):
     return _i32(a) >> n if n < width else jnp.zeros_like(_i32(a))
 
 
-def condition_holds(mask, condition: Condition):
+def condition_holds(mask, condition: str):
     """Whether lanes of the mask compare so with zero; unsigned lanes follow from their values."""
     return _COMPARE[condition](_i32(mask), 0)
 
@@ -273,8 +270,6 @@ def _product_high(a, b):
     # The two middle products have 33 bits together, so their high halves are summed apart.
     first = a_high * (b & 0xFFFF)
     second = b_high * (a & 0xFFFF)
-    carried = (
-        (first & 0xFFFF) + (second & 0xFFFF) + (low >> 16).astype(jnp.int32)
-    )
+    carried = (first & 0xFFFF) + (second & 0xFFFF) + (low >> 16).astype(jnp.int32)
     high = a_high * b_high + (first >> 16) + (second >> 16) + (carried >> 16)
     return (high << 1) | ((carried >> 15) & 1)

@@ -9,9 +9,9 @@ from ._signals import Signal
 
 def loader_of(program: IntegerProgram) -> IntegerProgram:
     """A program that loads all signals of another one; random bytes for rounding come last."""
-    l = Lowering()
+    ctx = Lowering()
     loaded = {
-        path: load(l, path, signal).id
+        path: load(ctx, path, signal).id
         for path, signal in leaf_paths(program.signals)
         if isinstance(signal, Signal)
     }
@@ -19,7 +19,7 @@ def loader_of(program: IntegerProgram) -> IntegerProgram:
         output = program.output()
         exponent = program.ops[output.bound].exponent
         name = f"{ROUNDING_TAPE}.{output.name}"
-        loaded[name] = random_byte(l, name, exponent)
+        loaded[name] = random_byte(ctx, name, exponent)
     outputs = tuple(Output(path, "register", n, n) for path, n in loaded.items())
-    ops, inputs = tuple(l.builder.ops), tuple(l.builder.inputs)
+    ops, inputs = tuple(ctx.builder.ops), tuple(ctx.builder.inputs)
     return IntegerProgram("loader", ops, inputs, outputs, program.signals, loaded, program.rounding)

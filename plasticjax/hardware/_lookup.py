@@ -35,9 +35,7 @@ def lookup(lowering: Lowering, name: str, function: Callable, value: Num) -> Con
     build = lowering.builder
     op = build.ops[value.id]
     if op.place is Place.SYN:
-        raise Refusal(
-            "a function of a value of each synapse has no table", "use piecewise_linear"
-        )
+        raise Refusal("a function of a value of each synapse has no table", "use piecewise_linear")
     if op.place is not Place.POST:
         raise Refusal(
             "scalar code has no such function", "let the host compute it and write a symbol"
@@ -58,12 +56,13 @@ def lookup(lowering: Lowering, name: str, function: Callable, value: Num) -> Con
         around = [y - function(x - error) for error in op.error]
     if not np.all(np.isfinite(y)) or not np.all(np.isfinite(around)):
         raise Refusal(
-            f"{name} is not finite for all values of its argument, "
-            f"[{x.min():.4g}, {x.max():.4g}]",
+            f"{name} is not finite for all values of its argument, [{x.min():.4g}, {x.max():.4g}]",
             "clip the argument",
         )
     if name in OSCILLATING:
-        around = [np.full(256, error) for error in (-max(map(abs, op.error)), max(map(abs, op.error)))]
+        around = [
+            np.full(256, error) for error in (-max(map(abs, op.error)), max(map(abs, op.error)))
+        ]
     exponent = tight_exponent(float(y.min()), float(y.max()), 16)
     ulp = 2.0 ** (exponent - 15)
     entries = np.clip(np.rint(y / ulp), -(2**15), 2**15 - 1).astype(int)

@@ -65,21 +65,21 @@ def lower(
     """
     signals = (syn, pre, post, third, obs)
     leaves = _check(update, signals, rounding)
-    l = Lowering()
+    ctx = Lowering()
     loaded = {}
     for path, signal in leaves:
         if isinstance(signal, Signal):
-            loaded[path] = load(l, path, signal)
+            loaded[path] = load(ctx, path, signal)
     closed = _trace(update, signals)
     inputs = [loaded[path] for path, signal in leaves if isinstance(signal, Signal)]
-    results = Walker(PRIMITIVES, l).run(closed, inputs)
-    l.builder.line = ""
+    results = Walker(PRIMITIVES, ctx).run(closed, inputs)
+    ctx.builder.line = ""
     outputs = []
     stored = [(path, signal) for path, signal in leaves if path.split(".")[0] == "syn"]
     try:
         for (path, signal), value in zip(stored, results, strict=True):
             if isinstance(signal, Signal):
-                outputs.append(store(l, path, signal, value, loaded[path], rounding))
+                outputs.append(store(ctx, path, signal, value, loaded[path], rounding))
     except RangeError as error:
         raise UnsupportedOnPPU(
             "the result", "", None, f"{error} exceeds 2^15", "clip it or use a smaller unit"
@@ -87,14 +87,14 @@ def lower(
     program = _pruned(
         IntegerProgram(
             name=name or getattr(update, "__name__", type(update).__name__),
-            ops=tuple(l.builder.ops),
-            inputs=tuple(l.builder.inputs),
+            ops=tuple(ctx.builder.ops),
+            inputs=tuple(ctx.builder.inputs),
             outputs=tuple(outputs),
             signals=signals,
             loaded={path: value.id for path, value in loaded.items()},
             rounding=rounding,
-            tables=tuple(l.builder.tables),
-            warnings=tuple(dict.fromkeys(l.warnings)),
+            tables=tuple(ctx.builder.tables),
+            warnings=tuple(dict.fromkeys(ctx.warnings)),
         )
     )
     return _warned(program, period, rows)
@@ -235,4 +235,3 @@ def _largest_change(program):
                 return None  # Whole LSB are not rounded.
             return max(abs(change.lo), abs(change.hi)) * change.ulp / signal.scale
     return None
-

@@ -71,7 +71,7 @@ class Lowering:
         """32 for scalar code, 16 for vectors."""
         return 32 if self.place(*values) in (Place.GLOBAL, Place.PRE) else 16
 
-    def number(self, value: Value) -> Const | Num:
+    def number(self, value: Value) -> Any:
         """A truth value as 0 or 1, at exponent 1."""
         if isinstance(value, Const):
             return Const(value.value.astype(np.float32)) if value.value.dtype == bool else value
@@ -83,7 +83,7 @@ class Lowering:
         error = EXACT if value.exact else (-1.0, 1.0)
         return Num(b.select(value.mask, value.condition, one, zero, error), True)
 
-    def operand(self, value: Const | Num, width: int) -> Const | int:
+    def operand(self, value: Const | Num, width: int) -> Any:
         """A number as operand of code of a width."""
         if isinstance(value, Const):
             return value
@@ -116,7 +116,7 @@ class Lowering:
             raise RangeError(f"the interval [{min(lo, hi):.4g}, {max(lo, hi):.4g}]")
         return [self.at(operand, width, exponent) for operand in operands]
 
-    def compare(self, name: str, left: Value, right: Value) -> Value:
+    def compare(self, name: str, left: Any, right: Any) -> Value:
         """A comparison, exact wherever the formats allow it."""
         left, right = self.number(left), self.number(right)
         if isinstance(left, Const):
@@ -132,7 +132,9 @@ class Lowering:
         build = self.builder
         tights = build.tight(a), build.tight(b)
         exponents = build.ops[a].exponent, build.ops[b].exponent
-        common = min(exponents) if max(tights) <= min(exponents) else max(max(tights), min(exponents))
+        common = (
+            min(exponents) if max(tights) <= min(exponents) else max(max(tights), min(exponents))
+        )
         lossless = all(common - build.ops[n].exponent <= build.ops[n].zeros for n in (a, b))
         exact = lossless and build.is_exact(a) and build.is_exact(b)
         mask = build.sub(build.at(a, common), build.at(b, common))
@@ -160,7 +162,7 @@ class Lowering:
         mask = build.sub(operand, build.raw_constant(q, width, op.exponent))
         return Bool(mask, CONDITION[name], exact, test)
 
-    def choose(self, chosen: Bool, true: Value, false: Value) -> Value:
+    def choose(self, chosen: Bool, true: Any, false: Any) -> Value:
         """One of two numbers."""
         true, false = self.number(true), self.number(false)
         if isinstance(true, Const) and isinstance(false, Const) and scalar(true) == scalar(false):
@@ -181,7 +183,7 @@ class Lowering:
         integer = all(isinstance(v, Const) or v.integer for v in (true, false))
         return Num(build.select(mask, condition, t, f, error), integer)
 
-    def extremum(self, name: str, left: Value, right: Value) -> Value:
+    def extremum(self, name: str, left: Any, right: Any) -> Value:
         """The greater or the lesser of two numbers."""
         left, right = self.number(left), self.number(right)
         if isinstance(left, Const):
@@ -195,8 +197,10 @@ class Lowering:
             value = scalar(right)
             lo, hi = self.bounds(a)
             x = build.ops[a]
-            if (value <= lo + min(0, -x.error[1])) if name == "max" else (
-                value >= hi + max(0, -x.error[0])
+            if (
+                (value <= lo + min(0, -x.error[1]))
+                if name == "max"
+                else (value >= hi + max(0, -x.error[0]))
             ):
                 return left
             if math.isinf(value):

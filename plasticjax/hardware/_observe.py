@@ -72,10 +72,11 @@ def encode(signal: Signal, value: Any) -> np.ndarray:
     width = widths[signal.source]
     cut = np.clip(number, signal.lo, signal.hi)
     q = np.rint(cut * 2.0 ** (width - 1 - declared_exponent(signal)))
-    return np.clip(q, -(2.0 ** (width - 1)), 2.0 ** (width - 1) - 1).astype(np.int32)
+    q = np.clip(q, -(2.0 ** (width - 1)), 2.0 ** (width - 1) - 1)
+    return np.asarray(q, np.int32)
 
 
-def decode(signal: Signal, integers: Any) -> np.ndarray:
+def decode(signal: Signal, integers: Any) -> np.ndarray | np.floating:
     """What stored integers of a synapse stand for.
 
     Args:

@@ -176,11 +176,15 @@ class IntegerProgram:
                     _operation(op, self.inputs),
                     op.format,
                     f"[{op.lo * op.ulp:.6g}, {op.hi * op.ulp:.6g}]",
-                    "exact" if op.error == (0.0, 0.0) else f"({op.error[0]:.2g}, {op.error[1]:.2g})",
+                    "exact"
+                    if op.error == (0.0, 0.0)
+                    else f"({op.error[0]:.2g}, {op.error[1]:.2g})",
                 )
             )
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
         stores = [f"{output.name!r} <- v{output.value}" for output in self.outputs]
         title = f"{self.name!r}, rounding {self.rounding}"
         return "\n".join([title, *lines, *stores, *(f"warning: {w}" for w in self.warnings)])

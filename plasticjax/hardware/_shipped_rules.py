@@ -1,7 +1,7 @@
 """Rules that were used on the chip, as functions of what a synapse of the chip sees."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float
@@ -24,6 +24,7 @@ from ._signals import (
 )
 
 Parameter = float | int
+Per = Literal["time", "sample", "pre_spike", "post_spike"]
 Value = Float[ArrayLike, ""]
 
 
@@ -99,7 +100,7 @@ class SignHomeostasis(AbstractRule):
     """
 
     target: Parameter = 60.0
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs=None):
         return jnp.sign(self.target - post)
@@ -117,7 +118,7 @@ class SensorSTDP(AbstractRule):
 
     plus: Parameter = 0.05
     minus: Parameter = 0.05
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs: Any = None):
         return self.plus * obs.causal - self.minus * obs.anticausal
@@ -134,7 +135,7 @@ class RewardSTDP(AbstractRule):
     """
 
     beta: Parameter = 0.125
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post, third: Any, obs=None):
         return self.beta * (third.reward - third.mean) * obs
@@ -181,7 +182,7 @@ class DecayWithNoise(AbstractRule):
 
     decay: Parameter = 0.01
     sigma: Parameter = 1.0
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post, third=None, obs: Any = None):
         return -self.decay * syn + self.sigma * obs
@@ -197,7 +198,7 @@ class DeltaRule(AbstractRule):
     """
 
     eta: Parameter = 0.01
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post: Any, third=None, obs=None):
         return self.eta * pre * (post.target - post.membrane)
@@ -213,7 +214,7 @@ class RateProp(AbstractRule):
     """
 
     eta: Parameter = 0.005
-    per: ClassVar = "sample"
+    per: ClassVar[Per] = "sample"
 
     def __call__(self, syn, pre, post: Any, third=None, obs=None):
         return self.eta * (post.target - post.membrane) * pre

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 Number = float | int
 Source = Literal[
@@ -139,7 +139,7 @@ class Signal:
         return _PLACES.get(self.source, Place.SYN)
 
 
-def weight(*, signed: bool = False, scale: Number = 1.0) -> Signal:
+def weight(*, signed: bool = False, scale: Number = 1.0) -> Any:
     """The weight of a synapse, 6 bits.
 
     Args:
@@ -153,9 +153,7 @@ def weight(*, signed: bool = False, scale: Number = 1.0) -> Signal:
     return _hardware(source, scale, None, None)
 
 
-def causal(
-    *, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0
-) -> Signal:
+def causal(*, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0) -> Any:
     """What the causal correlation sensor collected since its reset: baseline less reading.
 
     Args:
@@ -170,9 +168,7 @@ def causal(
     return _hardware("causal", scale, lo, hi)
 
 
-def anticausal(
-    *, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0
-) -> Signal:
+def anticausal(*, lo: Number | None = None, hi: Number | None = None, scale: Number = 1.0) -> Any:
     """What the anticausal correlation sensor collected since its reset: baseline less reading.
 
     Args:
@@ -186,7 +182,7 @@ def anticausal(
     return _hardware("anticausal", scale, lo, hi)
 
 
-def rate(*, hi: Number | None = None, scale: Number = 1.0) -> Signal:
+def rate(*, hi: Number | None = None, scale: Number = 1.0) -> Any:
     """Spikes of the postsynaptic neuron since the last call, 8 bits.
 
     Args:
@@ -199,7 +195,7 @@ def rate(*, hi: Number | None = None, scale: Number = 1.0) -> Signal:
     return _hardware("rate", scale, 0.0, hi)
 
 
-def membrane(*, scale: Number = 1.0) -> Signal:
+def membrane(*, scale: Number = 1.0) -> Any:
     """Digitised membrane potential of the postsynaptic neuron, 8 bits.
 
     Args:
@@ -211,7 +207,7 @@ def membrane(*, scale: Number = 1.0) -> Signal:
     return _hardware("membrane", scale, None, None)
 
 
-def symbol(name: str, lo: Number, hi: Number) -> Signal:
+def symbol(name: str, lo: Number, hi: Number) -> Any:
     """One value for all synapses that the host writes between runs, such as a reward.
 
     Args:
@@ -225,7 +221,7 @@ def symbol(name: str, lo: Number, hi: Number) -> Signal:
     return Signal("symbol", lo, hi, name=name)
 
 
-def row_table(name: str, lo: Number, hi: Number) -> Signal:
+def row_table(name: str, lo: Number, hi: Number) -> Any:
     """One value per presynaptic neuron that the host writes, such as its rate.
 
     The chip does not count the spikes of external sources.
@@ -241,7 +237,7 @@ def row_table(name: str, lo: Number, hi: Number) -> Signal:
     return Signal("row_table", lo, hi, name=name)
 
 
-def column_table(name: str, lo: Number, hi: Number) -> Signal:
+def column_table(name: str, lo: Number, hi: Number) -> Any:
     """One value per postsynaptic neuron that the host writes, such as its target, 16 bits.
 
     Args:
@@ -255,7 +251,7 @@ def column_table(name: str, lo: Number, hi: Number) -> Signal:
     return Signal("column_table", lo, hi, name=name)
 
 
-def time_index() -> Signal:
+def time_index() -> Any:
     """How often the rule was called before, 0 to 32767; then it stays.
 
     Returns:
@@ -264,7 +260,7 @@ def time_index() -> Signal:
     return _hardware("time_index", 1.0, None, None)
 
 
-def noise(*, scale: Number = 1.0) -> Signal:
+def noise(*, scale: Number = 1.0) -> Any:
     """A random number per synapse and call, uniform on the grid of 1/128 in [-1, 1).
 
     Args:
@@ -276,7 +272,7 @@ def noise(*, scale: Number = 1.0) -> Signal:
     return _hardware("noise", scale, None, None)
 
 
-def state(lo: Number, hi: Number, *, name: str = "state") -> Signal:
+def state(lo: Number, hi: Number, *, name: str = "state") -> Any:
     """A value that each synapse keeps between calls, 16 bits in external memory.
 
     Args:
@@ -290,7 +286,7 @@ def state(lo: Number, hi: Number, *, name: str = "state") -> Signal:
     return Signal("state", lo, hi, name=name)
 
 
-def label() -> Signal:
+def label() -> Any:
     """The label of a synapse, which chooses its source, 0 to 63.
 
     Returns:
@@ -299,7 +295,7 @@ def label() -> Signal:
     return _hardware("label", 1.0, None, None)
 
 
-def random_label(bits: int = 6) -> Signal:
+def random_label(bits: int = 6) -> Any:
     """A random label per synapse and call, uniform in 0 to 2^bits - 1.
 
     Args:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from ._integer_ops import Condition
 from ._unsupported import UnsupportedOnPPU
 
 
@@ -41,7 +41,7 @@ class Bool(NamedTuple):
     """
 
     mask: int
-    condition: Condition
+    condition: str
     exact: bool
     test: Test | None = None
 
@@ -63,7 +63,7 @@ INLINED = (
     "custom_lin",
 )
 LONGEST_LOOP = 16
-_OUTSIDE = tuple(f"{Path(module.__file__).parent}/" for module in (jax, np))
+_OUTSIDE = tuple(f"{Path(str(module.__file__)).parent}/" for module in (jax, np))
 
 
 class Walker:
@@ -125,12 +125,18 @@ class Walker:
     def _require_scalar(self, eqn, aval, line):
         if aval.dtype.itemsize > 4 or np.issubdtype(aval.dtype, np.complexfloating):
             raise UnsupportedOnPPU(
-                eqn.primitive.name, line, None, f"{aval.dtype} has no counterpart on the chip",
+                eqn.primitive.name,
+                line,
+                None,
+                f"{aval.dtype} has no counterpart on the chip",
                 "use float32, int32 or bool",
             )
         if int(np.prod(aval.shape)) != 1:
             raise UnsupportedOnPPU(
-                eqn.primitive.name, line, None, f"it makes an array of shape {aval.shape}",
+                eqn.primitive.name,
+                line,
+                None,
+                f"it makes an array of shape {aval.shape}",
                 "a rule computes with the scalars of one synapse",
             )
 
@@ -157,12 +163,18 @@ class Walker:
         n_out = len(eqn.outvars) - n_carry
         if length > LONGEST_LOOP:
             raise UnsupportedOnPPU(
-                "scan", line, None, f"it has {length} steps",
+                "scan",
+                line,
+                None,
+                f"it has {length} steps",
                 f"loops are unrolled, so at most {LONGEST_LOOP} steps are allowed",
             )
         if n_out or not all(isinstance(x, Const) for x in xs):
             raise UnsupportedOnPPU(
-                "scan", line, None, "it stacks or reads values that depend on the inputs",
+                "scan",
+                line,
+                None,
+                "it stacks or reads values that depend on the inputs",
                 "use a loop with a carry of scalars only, such as lax.fori_loop",
             )
         steps = range(length)
@@ -184,7 +196,7 @@ def source_line(eqn: Any) -> str:
 
 
 def _constant(value: Any) -> Const:
-    if jax.dtypes.issubdtype(getattr(value, "dtype", np.float32), jax.dtypes.prng_key):
+    if jnp.issubdtype(getattr(value, "dtype", np.float32), jax.dtypes.prng_key):
         raise UnsupportedOnPPU("a random key", "", None, *_why_not("random_bits"))
     return Const(np.asarray(value))
 
@@ -196,7 +208,10 @@ def _needed(jaxpr: Jaxpr) -> list[Any]:
     for eqn in reversed(jaxpr.eqns):
         if eqn.effects:
             raise UnsupportedOnPPU(
-                eqn.primitive.name, source_line(eqn), None, "it has side effects",
+                eqn.primitive.name,
+                source_line(eqn),
+                None,
+                "it has side effects",
                 "remove callbacks, prints and run-time checks",
             )
         if any(atom in wanted for atom in eqn.outvars):
@@ -248,7 +263,7 @@ def _fold(eqn: Any, values: list[Any]) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
             return [np.asarray(folded(eqn.params, *values))]
     with jax.ensure_compile_time_eval():
-        results = eqn.primitive.bind(*[jax.numpy.asarray(v) for v in values], **eqn.params)
+        results = eqn.primitive.bind(*[jnp.asarray(v) for v in values], **eqn.params)
     return [np.asarray(r) for r in (results if eqn.primitive.multiple_results else [results])]
 
 
@@ -259,6 +274,19 @@ def _why_not(name: str) -> tuple[str, str]:
         return "there is no such function", "use piecewise_linear"
     if name in ("while",):
         return "its number of steps is not static", "use lax.fori_loop with constant bounds"
-    if name.startswith(("reduce", "stack", "concatenate", "dot", "cum", "conv", "sort", "gather", "scatter", "dynamic")):
+    if name.startswith(
+        (
+            "reduce",
+            "stack",
+            "concatenate",
+            "dot",
+            "cum",
+            "conv",
+            "sort",
+            "gather",
+            "scatter",
+            "dynamic",
+        )
+    ):
         return "lanes cannot see each other", "compute with the scalars of one synapse"
     return "the vector unit has no such operation", "reformulate with sums, products and choices"

@@ -7,8 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plasticjax.evolution import ADD, IF_ELSE, MUL, SUB, GenomeSpec, Program, constant, parameter
-from plasticjax.evolution import random_genome
+from plasticjax.evolution import (
+    ADD,
+    IF_ELSE,
+    MUL,
+    SUB,
+    GenomeSpec,
+    Program,
+    constant,
+    parameter,
+    random_genome,
+)
 from plasticjax.hardware import (
     UnsupportedOnPPU,
     anticausal,
@@ -100,9 +109,7 @@ def random_update(seed):
                 values[-1 - int(o) // 2 % len(values)] if o % 2 else values[int(o) % len(values)]
                 for o in operands
             )
-            made = (
-                _UNARY[which % len(_UNARY)](x) if unary else _BINARY[which % len(_BINARY)](x, y)
-            )
+            made = _UNARY[which % len(_UNARY)](x) if unary else _BINARY[which % len(_BINARY)](x, y)
             values.append(jnp.clip(made, -300.0, 300.0) if which % 3 == 0 else made)
         return syn + jnp.clip(values[-1], -20.0, 20.0) / (third[1] if plan[0][1] % 2 else 1.0)
 

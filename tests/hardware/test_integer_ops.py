@@ -92,15 +92,14 @@ def test_shifts(width, n):
     a = np.unique(np.linspace(low, high, 999).astype(np.int64))
     right = a // 2**n if n < width else 0 * a
     np.testing.assert_array_equal(ops.shrf(a.astype(np.int32), n, width), right)
-    if n < width:
-        left = np.where(a < 0, low, 0) + (a * 2**n) % 2 ** (width - 1)
-    else:
-        left = 0 * a
+    left = (np.where(a < 0, low, 0) + (a * 2**n) % 2 ** (width - 1)) * (n < width)
     np.testing.assert_array_equal(ops.shlf(a.astype(np.int32), n, width), left)
     np.testing.assert_array_equal(ops.shlf(a.astype(np.int32), -n, width), right)
     if width < 32:
         u = a - low
-        np.testing.assert_array_equal(ops.shlm(u, n, width), u * 2**n % 2**width if n < width else 0)
+        np.testing.assert_array_equal(
+            ops.shlm(u, n, width), u * 2**n % 2**width if n < width else 0
+        )
         np.testing.assert_array_equal(ops.shrm(u, n, width), u // 2**n if n < width else 0)
     kept = (left >> n) == a
     fits = (a * 2**n >= low) & (a * 2**n <= high)
