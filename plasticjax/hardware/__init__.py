@@ -40,7 +40,6 @@ from ._shipped_rules import ShippedRule as ShippedRule
 from ._shipped_rules import SignHomeostasis as SignHomeostasis
 from ._shipped_rules import StructuralPlasticity as StructuralPlasticity
 from ._shipped_rules import shipped_rules as shipped_rules
-from ._signals import Place as Place
 from ._signals import Signal as Signal
 from ._signals import anticausal as anticausal
 from ._signals import causal as causal
@@ -60,7 +59,6 @@ from ._unsupported import UnsupportedOnPPU as UnsupportedOnPPU
 __all__ = [
     "lower",
     "Signal",
-    "Place",
     "weight",
     "state",
     "label",

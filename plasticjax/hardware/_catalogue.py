@@ -82,11 +82,7 @@ def _entry(name: str, words: str, update: Any, signals: dict[str, Any] | str) ->
     except UnsupportedOnPPU as refusal:
         reason = f"{refusal.primitive}: {refusal.reason}"
         return CatalogueEntry(name, words, False, 0, 0.0, reason)
-    from ._signals import Place
-
-    return CatalogueEntry(
-        name, words, True, program.values(Place.SYN), cost(program).microseconds, ""
-    )
+    return CatalogueEntry(name, words, True, program.values("SYN"), cost(program).microseconds, "")
 
 
 def _per_period(rule: Any) -> Any:

@@ -21,7 +21,7 @@ class Op:
         code: what is done, a name of `_integer_ops` or `ld`, `const`, `rescale`, `lookup`.
         args: numbers of the values that are read.
         imm: integers that belong to the operation, such as the count of a shift.
-        place: what the value belongs to.
+        place: what the value belongs to: GLOBAL (one per call), PRE (row), POST (column) or SYN.
         kind: "F" for fractional and signed, "U" for modulo and unsigned.
         width: bits.
         exponent: of fractional values.
@@ -154,17 +154,17 @@ class IntegerProgram:
         zones = {"stochastic": (0, 0), "nearest": (-0.5, 0.5), "floor": (0, 1)}
         return zones.get(self.rounding, (-1, 1))
 
-    def values(self, place: Place) -> int:
+    def values(self, place: str) -> int:
         """How many values are computed for a place, constants and loads not counted.
 
         Args:
-            place: GLOBAL, PRE, POST or SYN.
+            place: "GLOBAL", "PRE", "POST" or "SYN".
 
         Returns:
             The number of operations.
         """
         free = ("const", "ld", "rescale")
-        return sum(op.place == place and op.code not in free for op in self.ops)
+        return sum(op.place.name == place and op.code not in free for op in self.ops)
 
     def __str__(self) -> str:
         rows = [("value", "place", "operation", "format", "interval", "error")]

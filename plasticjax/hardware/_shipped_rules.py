@@ -210,7 +210,7 @@ class RateProp(AbstractRule):
     It reads `pre`, the rate of the source, and `post` as `Potentials` in spikes per call.
 
     Attributes:
-        eta: scalar (weight per product of rates).
+        eta: scalar (LSB of the weight per product of rates).
     """
 
     eta: Parameter = 0.005

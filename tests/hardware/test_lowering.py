@@ -10,7 +10,6 @@ import pytest
 from jax import lax
 
 from plasticjax.hardware import (
-    Place,
     Signal,
     UnsupportedOnPPU,
     causal,
@@ -33,6 +32,7 @@ from plasticjax.hardware import (
     weight,
 )
 from plasticjax.hardware._evaluate_ops import run_ops
+from plasticjax.hardware._signals import Place
 from plasticjax.plasticity import EpisodicReward, Hebb, Oja, Update, increment
 
 SHAPE = (48, 32)
