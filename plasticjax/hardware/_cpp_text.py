@@ -143,3 +143,7 @@ struct Neurons {
 };
 """,
 }
+RECORDING_HEADERS = """\
+#include "grenade/vx/ppu/time.h"
+#include "hate/tuple.h"
+"""

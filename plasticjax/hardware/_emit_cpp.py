@@ -1,6 +1,6 @@
 """Prints an integer program as a C++ kernel for the plasticity processor."""
 
-from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, SCALARS
+from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, RECORDING_HEADERS, SCALARS
 from ._program import IntegerProgram, Op
 from ._signals import Place
 
@@ -25,7 +25,13 @@ COMPARISONS = {
 }
 
 
-def emit_cpp(program: IntegerProgram, target: str = "pynn", *, rng_discards: int = 16) -> str:
+def emit_cpp(
+    program: IntegerProgram,
+    target: str = "pynn",
+    *,
+    rng_discards: int = 16,
+    record: bool = False,
+) -> str:
     """Prints an integer program as a C++ kernel for the plasticity processor.
 
     No text of the user enters the code other than as letters and digits of an identifier.
@@ -36,6 +42,8 @@ def emit_cpp(program: IntegerProgram, target: str = "pynn", *, rng_discards: int
             which can also write labels and leaves reading of sensors to functions of the caller.
         rng_discards: draws that are thrown away between used ones, 0 to 255; fewer than 8 leave
             random numbers of neighbouring calls and columns correlated.
+        record: whether the kernel records the time of each call and the new weights, as the
+            observable `w` per synapse of the PyNN interface (8 bits).
 
     Returns:
         The text of the kernel.
@@ -50,7 +58,10 @@ def emit_cpp(program: IntegerProgram, target: str = "pynn", *, rng_discards: int
     kinds = {raw.kind for raw in program.inputs} | {output.kind for output in program.outputs}
     if target == "pynn" and "label" in kinds:
         raise ValueError("the handles of PyNN have no labels; use target='libnux'")
+    if record and target != "pynn":
+        raise ValueError("only kernels for PyNN can record; use target='pynn'")
     parts = [
+        *([RECORDING_HEADERS] if record else []),
         HEADERS[target],
         _globals(program),
         *([SCALARS] if any(op.width == 32 or op.code == "splat" for op in program.ops) else []),
@@ -58,7 +69,7 @@ def emit_cpp(program: IntegerProgram, target: str = "pynn", *, rng_discards: int
         *([JOIN] if program.tables or "column_table" in kinds else []),
         *([LOOK_UP] if program.tables else []),
         *([_measure(kinds, target)] if "baseline" in kinds else []),
-        _kernel(program, kinds, target),
+        _kernel(program, kinds, target, record),
     ]
     return "\n".join(parts)
 
@@ -112,15 +123,56 @@ def _measure(kinds: set[str], target: str) -> str:
     )
 
 
-def _kernel(program: IntegerProgram, kinds: set[str], target: str) -> str:
-    reads_neurons = bool(kinds & {"rate", "membrane"})
+def _kernel(program: IntegerProgram, kinds: set[str], target: str, record: bool) -> str:
     pair = 2 if "signed_weight" in kinds else 1
+    body = _body(program, kinds, pair)
+    reads_neurons = bool(kinds & {"rate", "membrane"})
+    if target == "libnux":
+        head = ["void plasticity_kernel(Synapses& synapse, Neurons& neuron) {"]
+        head += ["    static_cast<void>(neuron);"] if not reads_neurons else []
+        head += ["    size_t const n_rows = synapse.count;"]
+        return "\n".join([*head, *(f"    {line}" for line in body), "}"]) + "\n"
+    inside = ["if (synapse.hemisphere != ppu) return;"]
+    if reads_neurons:
+        inside += [
+            "size_t own = 0;",
+            "while (own < M && neurons[own].hemisphere != ppu) ++own;",
+            "if (own == M) return;",
+            "auto& neuron = neurons[own];",
+        ]
+    inside += ["size_t const n_rows = synapse.rows.size();", *body]
+    if record:
+        number = program.output().value
+        inside[-1:] = [
+            "    for (size_t c = 0; c < synapse.columns.size(); ++c)",
+            f"        recorded_w[r][c] = v{number}[synapse.columns[c]];",
+            inside[-1],
+        ]
+    head = [
+        "template <size_t N, size_t M>",
+        "void PLASTICITY_RULE_KERNEL(",
+        "    std::array<SynapseArrayViewHandle, N>& synapses,",
+        f"    std::array<NeuronViewHandle, M>& neurons{',' if record else ') {'}",
+        *(["    Recording& recording) {", "    recording.time = now();"] if record else []),
+        "    static_cast<void>(neurons);",
+        f"    auto const update = [&](auto& synapse{', auto& recorded_w' if record else ''}) {{",
+    ]
+    call = (
+        "    hate::for_each(update, synapses, recording.w);"
+        if record
+        else "    for (auto& synapse : synapses) update(synapse);"
+    )
+    lines = [*head, *(f"        {line}" for line in inside), "    };", call, "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _body(program: IntegerProgram, kinds: set[str], pair: int) -> list[str]:
+    """What happens once per call, and the loop over rows, which comes last."""
     once, per_row = [], []
     for number, op in enumerate(program.ops):
         code = _statement(program, number, op, pair)
         (per_row if op.place in (Place.PRE, Place.SYN) else once).append(code)
-    correlation = kinds & {"causal", "anticausal"}
-    if correlation:
+    if kinds & {"causal", "anticausal"}:
         row = "2 * r" if pair == 2 else "r"
         per_row.insert(0, f"auto const correlation = synapse.get_correlation({row}, true);")
     per_row += [_store(output, pair) for output in program.outputs]
@@ -133,35 +185,11 @@ def _kernel(program: IntegerProgram, kinds: set[str], target: str) -> str:
             "}",
         ]
     body += once
-    body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
-    body += [f"    {line}" for line in per_row]
-    body.append("}")
     if "time_index" in kinds:
         body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
-    if target == "libnux":
-        head = ["void plasticity_kernel(Synapses& synapse, Neurons& neuron) {"]
-        head += ["    static_cast<void>(neuron);"] if not reads_neurons else []
-        head += ["    size_t const n_rows = synapse.count;"]
-        return "\n".join([*head, *(f"    {line}" for line in body), "}"]) + "\n"
-    head = [
-        "template <size_t N, size_t M>",
-        "void PLASTICITY_RULE_KERNEL(",
-        "    std::array<SynapseArrayViewHandle, N>& synapses,",
-        "    std::array<NeuronViewHandle, M>& neurons) {",
-        "    static_cast<void>(neurons);",
-        "    for (size_t k = 0; k < N; ++k) {",
-        "        auto& synapse = synapses[k];",
-        "        if (synapse.hemisphere != ppu) continue;",
-    ]
-    if reads_neurons:
-        head += [
-            "        size_t own = 0;",
-            "        while (own < M && neurons[own].hemisphere != ppu) ++own;",
-            "        if (own == M) continue;",
-            "        auto& neuron = neurons[own];",
-        ]
-    head += ["        size_t const n_rows = synapse.rows.size();"]
-    return "\n".join([*head, *(f"        {line}" for line in body), "    }", "}"]) + "\n"
+    body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
+    body += [f"    {line}" for line in per_row]
+    return [*body, "}"]
 
 
 def _statement(program: IntegerProgram, number: int, op: Op, pair: int) -> str:

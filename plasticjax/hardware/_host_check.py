@@ -19,6 +19,8 @@ COLUMNS = 256
 HEADERS = (
     "grenade/vx/ppu/neuron_view_handle.h",
     "grenade/vx/ppu/synapse_array_view_handle.h",
+    "grenade/vx/ppu/time.h",
+    "hate/tuple.h",
     "libnux/vx/dls.h",
     "libnux/vx/parallel_rng.h",
     "libnux/vx/vector.h",

@@ -25,7 +25,7 @@ def load(ctx: Lowering, path: str, signal: Signal) -> Num:
         byte = ctx.builder.load(raw, "F", 8, 7 + octave)
         return Num(_widened(ctx, byte), source == "label" or signal.scale >= 1)
     if source == "time_index":
-        raw = RawInput(path, source, Place.GLOBAL, 0, 32767, "time_index")
+        raw = RawInput("time_index", source, Place.GLOBAL, 0, 32767, "time_index")
         count = ctx.builder.load(raw, "F", 32, 31)
         return Num(ctx.builder.shift_left(count, 16), True)
     if source == "noise":

@@ -129,6 +129,10 @@ def _check(update, signals, rounding):
             raise ValueError(f"{path} must be weight(), state() or label(), got {leaf.source}")
         if argument != "syn" and leaf.source in ("weight", "signed_weight", "state", "label"):
             raise ValueError(f"{path} is read-only, and {leaf.source} belongs into syn")
+    for source in ("causal", "anticausal", "rate", "membrane", "label"):
+        twice = [p for p, leaf in leaves if isinstance(leaf, Signal) and leaf.source == source]
+        if len(twice) > 1:
+            raise ValueError(f"{source} is declared at {' and '.join(twice)}; read it once")
     kinds = [leaf.source for path, leaf in leaves if path.split(".")[0] == "syn"]
     if sum(kind in ("weight", "signed_weight") for kind in kinds) != 1:
         raise ValueError(f"syn must have one weight, got the sources {kinds}")

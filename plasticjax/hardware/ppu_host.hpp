@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #define PPU_EXTERNAL
@@ -321,6 +322,20 @@ inline uint64_t host_time = 0;
 inline uint64_t now() { return host_time; }
 
 } // namespace grenade::vx::ppu
+
+// Calls a function with the elements of arrays or tuples, one after the other.
+namespace hate {
+template <typename F, size_t... I, typename... T>
+void for_each_at(F& f, std::index_sequence<I...>, T&... tuples) {
+	auto const at = [&](auto index) { f(std::get<decltype(index)::value>(tuples)...); };
+	(at(std::integral_constant<size_t, I>{}), ...);
+}
+template <typename F, typename First, typename... T>
+void for_each(F f, First& first, T&... rest) {
+	constexpr size_t size = std::tuple_size<std::remove_const_t<First>>::value;
+	for_each_at(f, std::make_index_sequence<size>{}, first, rest...);
+}
+} // namespace hate
 
 // What stand-alone kernels use: rows of the own half, by number.
 namespace libnux::vx {

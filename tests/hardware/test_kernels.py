@@ -261,6 +261,44 @@ int main() {
     assert numbers == ["180", "170", "20", "87", "23", "19"]
 
 
+@needs_compiler
+def test_time_and_weights_are_recorded(tmp_path):
+    program = homeostasis_8bit(60)
+    preamble = """
+#include <array>
+#include <cstdint>
+#include <tuple>
+struct Recording {
+    uint64_t time;
+    std::tuple<std::array<std::array<uint8_t, 2>, 1>, std::array<std::array<uint8_t, 3>, 2>> w;
+};
+"""
+    main = """
+volatile PPUOnDLS ppu;
+int main() {
+    ppu = PPUOnDLS::bottom;
+    host_time = 1234;
+    std::array<SynapseArrayViewHandle, 2> s;
+    std::array<NeuronViewHandle, 2> m;
+    s[1].hemisphere = m[1].hemisphere = PPUOnDLS::bottom;
+    s[1].rows.values = {4, 9};
+    s[1].columns.values = {0, 7, 255};
+    s[1].column_mask = VectorRowMod8(1);
+    ppu_host::chip[1].rates = VectorRowMod8(61);
+    for (size_t i = 0; i < 256; ++i) ppu_host::chip[1].weights[9][i] = i / 8;
+    Recording recording{};
+    PLASTICITY_RULE_KERNEL(s, m, recording);
+    std::printf("%d ", static_cast<int>(recording.time));
+    for (auto const& row : std::get<1>(recording.w))
+        for (int w : row) std::printf("%d ", w);
+}
+"""
+    text = preamble + emit_cpp(program, record=True) + main
+    assert compile_and_run(tmp_path, text).stdout.split() == ["1234", "0", "0", "0", "0", "0", "30"]
+    with pytest.raises(ValueError, match="only kernels for PyNN can record"):
+        emit_cpp(program, "libnux", record=True)
+
+
 # -- the text ------------------------------------------------------------------------------------
 
 HOSTILE = (

@@ -295,7 +295,7 @@ def test_labels_change_where_the_rule_says():
 def test_the_time_index_counts_calls():
     program = lowered(lambda syn, pre, post, third, obs: syn + third / 8, third=time_index())
     for t, expected in ((0, 5), (80, 15), (32767, 63)):
-        raw = {"syn": np.full((1, 1), 5), "third": t}
+        raw = {"syn": np.full((1, 1), 5), "time_index": t}
         assert int(emulate(program)(raw)["syn"][0, 0]) == expected
 
 
@@ -457,6 +457,7 @@ def test_a_short_period_warns():
         (lambda: lower(correlate, syn=weight(), third=causal()), "third must belong to GLOBAL"),
         (lambda: lower(correlate, syn=weight(), obs=weight()), "obs is read-only"),
         (lambda: lower(correlate, syn=weight(), pre="x"), "pre must be a signal"),
+        (lambda: lower(correlate, syn=weight(), post=(rate(), rate())), "declared at post.0 and"),
         (lambda: weight(scale=0.3), "must be a positive power of two"),
         (lambda: causal(lo=-300), r"must lie in \[-255.0, 255.0\]"),
         (lambda: symbol("a", 1.0, 0.0), "finite and ordered"),
