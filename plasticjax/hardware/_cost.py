@@ -18,6 +18,8 @@ VECTOR_INSTRUCTION = 8
 SCALAR_INSTRUCTION = 4
 CALL_US = 20.0
 REGISTERS_PER_HALF = 28
+# 16 KiB less the mailbox, for code as well; block memory of the FPGA.
+INTERNAL_BYTES, EXTERNAL_BYTES = 12 * 1024, 128 * 1024
 INSTRUCTIONS = {"sel": 2, "satw": 4, "rescale": 0, "const": 0, "to_fractional": 0}
 
 
@@ -67,7 +69,7 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
             else:
                 call += cycles
             sram += {"baseline": 256, "column_table": 512, "row_table": 1024}.get(raw.kind, 0)
-            external += 256 * 512 if raw.kind == "state" else 0
+            external += rows * 512 if raw.kind == "state" else 0
             continue
         cycles = _cycles(op)
         if op.place in (Place.SYN, Place.PRE):

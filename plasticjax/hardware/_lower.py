@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._builder import RangeError
-from ._cost import Cost, cost
+from ._cost import EXTERNAL_BYTES, INTERNAL_BYTES, REGISTERS_PER_HALF, Cost, cost
 from ._evaluate_ops import depends_on
 from ._loads import load
 from ._lower_primitives import PRIMITIVES
@@ -196,13 +196,25 @@ def _warned(program, period, rows):
             f"changes are at most {change:.3g} LSB, and rounding {program.rounding!r} loses or "
             "biases such changes; use 'stochastic'"
         )
-    if period is not None:
-        estimate: Cost = cost(program, rows)
-        if estimate.microseconds * 1.2 > period:
+    estimate: Cost = cost(program, rows)
+    if estimate.registers > REGISTERS_PER_HALF:
+        found.append(
+            f"up to {estimate.registers} vectors wait at once and the chip has "
+            f"{REGISTERS_PER_HALF} for each half row; the others go to memory and back"
+        )
+    for what, used, most in (
+        ("bytes of internal memory", estimate.sram_bytes, INTERNAL_BYTES),
+        ("bytes of external block memory", estimate.external_bytes, EXTERNAL_BYTES),
+    ):
+        if used > most:
             found.append(
-                f"a call takes about {estimate.microseconds:.0f} us for {rows} rows, and the "
-                f"period is {period:.0f} us; use at least {1.2 * estimate.microseconds:.0f} us"
+                f"it needs {used} {what}, and there are {most}; serve fewer rows or states"
             )
+    if period is not None and estimate.microseconds * 1.2 > period:
+        found.append(
+            f"a call takes about {estimate.microseconds:.0f} us for {rows} rows, and the "
+            f"period is {period:.0f} us; use at least {1.2 * estimate.microseconds:.0f} us"
+        )
     for text in found:
         warnings.warn(f"{program.name}: {text}", stacklevel=4)
     return replace(program, warnings=tuple(found))

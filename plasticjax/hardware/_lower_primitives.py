@@ -34,7 +34,7 @@ from ._lower_choices import (
     minimum,
     select_n,
 )
-from ._lowering import Lowering
+from ._lowering import Lowering, Refusal
 from ._trace import Bool, Const, Value
 
 Handler = Callable[..., Value]
@@ -47,7 +47,15 @@ def convert_element_type(ctx: Lowering, params, a: Value) -> Value:
     if kind == "b":
         return ctx.compare("ne", a, Const(np.float32(0)))
     if kind in "iu":
-        return truncate(ctx, a)
+        whole: Any = truncate(ctx, a)
+        held = np.iinfo(params["new_dtype"])
+        lo, hi = ctx.bounds(whole)
+        if lo < held.min or hi > held.max:
+            raise Refusal(
+                f"[{lo:.4g}, {hi:.4g}] does not fit {held.dtype}, and what is beyond would wrap",
+                "clip it, or use int32",
+            )
+        return whole
     return a
 
 

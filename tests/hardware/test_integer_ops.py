@@ -168,6 +168,13 @@ def test_stochastic_rounding_keeps_the_mean_over_all_words(n):
     np.testing.assert_array_equal(rounded.mean(0), values)
 
 
+def test_the_emitted_rounding_is_that_of_the_library():
+    values = np.append(np.arange(-32768, 32768, 61), [32767, -32768])
+    words = np.arange(0, 65536, 257).reshape(-1, 1)
+    ours = ops.narrowf(ops.addf(values, words >> 8, 16))
+    np.testing.assert_array_equal(ours, ops.sroundf(values, 8, words, 16) >> 8)
+
+
 def test_stochastic_rounding_at_the_ends():
     assert int(ops.sroundf(5, 0, 65535, 16)) == 5
     assert int(ops.sroundf(-5, 16, 65535, 16)) == 0

@@ -26,6 +26,7 @@ from plasticjax.hardware import (
     random_label,
     rate,
     row_table,
+    shipped_rules,
     state,
     symbol,
     time_index,
@@ -34,6 +35,7 @@ from plasticjax.hardware import (
 from plasticjax.hardware._evaluate_ops import run_ops
 from plasticjax.hardware._signals import Place
 from plasticjax.plasticity import EpisodicReward, Hebb, Oja, Update, increment
+from tests.hardware.random_rules import random_programs
 
 SHAPE = (48, 32)
 
@@ -337,6 +339,42 @@ def test_equal_expressions_are_computed_once():
     assert sum(op.code == "mulf" for op in program.ops) == 1
 
 
+# -- bounds --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", shipped_rules())
+def test_shipped_rules_are_as_close_as_they_say(name):
+    rule = shipped_rules()[name]
+    program = rule.lower()
+    compare_with_rule(rule.update, program)
+    # Structural plasticity jumps at its threshold, so its bound allows for the other branch.
+    assert program.error[1] - program.error[0] < 0.006 or name == "structural"
+
+
+def test_bounds_hold_for_random_rules():
+    for seed, (update, program) in enumerate(random_programs(15, "nearest")):
+        compare_with_rule(update, program, seed)
+
+
+@pytest.mark.slow
+def test_bounds_hold_for_many_random_rules():
+    for seed, (update, program) in enumerate(random_programs(300, "nearest", start=10_000)):
+        compare_with_rule(update, program, seed)
+
+
+@pytest.mark.parametrize("rounding, spread", [("floor", (-1, 0)), ("nearest", (-0.5, 0.5)),
+                                              ("toward_zero", (-1, 1))])  # fmt: skip
+def test_stored_weights_are_within_the_bound_and_the_rounding(rounding, spread):
+    rule = shipped_rules()["delta"]
+    program = rule.lower(rounding)
+    raw = random_inputs(program, SHAPE, seed=2)
+    with jax.enable_x64(True):
+        exact = np.clip(rule.update(*broadcast(program, raw, SHAPE)), -63, 63)
+    difference = np.asarray(emulate(program)(raw)["syn"]) - exact
+    assert difference.min() >= program.error[0] + spread[0] - 1e-5
+    assert difference.max() <= program.error[1] + spread[1] + 1e-5
+
+
 # -- refusals ------------------------------------------------------------------------------------
 
 
@@ -385,6 +423,10 @@ def infinite(syn, pre, post, third, obs):
     return syn * jnp.inf + obs
 
 
+def wraps(syn, pre, post, third, obs):
+    return syn + obs.astype(jnp.uint8)
+
+
 def fractional_power(syn, pre, post, third, obs):
     return syn + jnp.abs(obs) ** 0.7
 
@@ -406,6 +448,7 @@ def fractional_power(syn, pre, post, third, obs):
         (long_loop, r"17 steps; loops are unrolled, so at most 16"),
         (bits, r"and of a SYN value .* bits of numbers cannot be reached"),
         (infinite, r"a constant is infinite"),
+        (wraps, r"does not fit uint8.*clip it, or use int32"),
         (fractional_power, r"use piecewise_linear"),
     ],
 )
@@ -443,6 +486,33 @@ def test_a_short_period_warns():
     estimate = cost(program, 100)
     assert 300 < estimate.microseconds < 3000
     assert estimate.registers <= 28
+
+
+def test_memory_that_is_not_there_warns():
+    class Synapse(NamedTuple):
+        w: Signal
+        a: Signal
+        b: Signal
+
+    syn = Synapse(weight(), state(-1.0, 1.0), state(-1.0, 1.0))
+    update = lambda syn, *_: Synapse(syn.w + syn.a, syn.b, syn.a)  # noqa: E731
+    with pytest.warns(UserWarning, match="262144 bytes of external block memory"):
+        lower(update, syn=syn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lower(update, syn=syn, rows=100)
+
+
+def test_many_vectors_that_wait_warn():
+    def update(syn, pre, post, third, obs):
+        parts = [jnp.abs(obs / 16 - k) for k in range(20)]
+        total = syn
+        for part in parts[::-1]:
+            total = jnp.maximum(total, part) if total is syn else total * 0.5 + part
+        return total
+
+    with pytest.warns(UserWarning, match="vectors wait at once and the chip has 28"):
+        lower(update, syn=weight(), obs=causal())
 
 
 @pytest.mark.parametrize(
