@@ -1,6 +1,8 @@
 """Random synapse updates for the chip: expressions of what a synapse can see, and evolved rules."""
 
+import itertools
 import warnings
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -129,17 +131,22 @@ def random_programs(count, rounding="stochastic", start=0):
     return found
 
 
-def evolved_programs(count, rounding="stochastic", least=20):
-    """Programs of evolved rules with at least so many operations."""
-    found, seed = [], 0
+def evolved_programs(count, rounding="stochastic"):
+    """Programs of evolved rules with at least 20 operations, with the updates."""
+    found, seeds = _evolved(rounding)
     while len(found) < count:
+        seed = next(seeds)
         rule = Program(random_genome(SPEC, key=jax.random.key(seed)), SPEC).rule()
         update = increment(rule, bound=HardBound(0.0, 1.0))
-        seed += 1
         program = quietly(update, rounding, f"genome {seed}", EVOLVED_SIGNALS)
-        if len(program.ops) >= least:
+        if len(program.ops) >= 20:
             found.append((update, program))
-    return found
+    return found[:count]
+
+
+@cache
+def _evolved(rounding):
+    return [], itertools.count()
 
 
 def quietly(update, rounding, name, signals):

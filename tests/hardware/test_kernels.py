@@ -69,7 +69,15 @@ def shipped(roundings=ROUNDINGS, labels=True):
 
 @needs_compiler
 def test_shipped_rules_on_the_handles():
-    check([*shipped(labels=False), homeostasis_8bit(), homeostasis_8bit(0), pong_8bit()])
+    rules = shipped(("stochastic", "toward_zero"), labels=False)
+    check([*rules, homeostasis_8bit(), homeostasis_8bit(0), pong_8bit()])
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_all_roundings_of_shipped_rules():
+    check(shipped(labels=False))
+    check(shipped(), target="libnux")
 
 
 @needs_compiler
@@ -104,7 +112,15 @@ def test_many_evolved_and_random_rules(rounding):
 
 @needs_compiler
 def test_nothing_undefined_happens():
-    check([*shipped(("stochastic",), labels=False), pong_8bit()], rows=4, sanitize=True)
+    rules = [shipped_rules()[name].lower() for name in ("r_stdp", "delta")]
+    check([*rules, pong_8bit()], rows=4, sanitize=True)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_nothing_undefined_happens_in_many_rules():
+    programs = [program for _, program in (*evolved_programs(20), *random_programs(40))]
+    check([*shipped(labels=False), *programs], rows=4, sanitize=True)
 
 
 @needs_compiler
@@ -113,7 +129,7 @@ def test_masked_columns_one_handle_and_few_discards():
     mask[[0, 1, 2, 100, 255]] = 1
     mask[[3, 4]] = 200  # as a signed byte this is negative
     mine = np.where(mask > 127, 0, mask)
-    programs = shipped(("stochastic",), labels=False)
+    programs = [shipped_rules()[name].lower() for name in ("stdp", "rate_prop")]
     check(programs, rows=3, handles=1, mask=mine, rng_discards=0, optimize="-O0")
     runs = [HostRun((random_inputs(programs[0], (256, 2), seed=0),), mask)]
     got = run_on_host(programs[:1], runs, optimize="-O0")[0][0]["syn"]
