@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from . import data as data
 from . import energy as energy
 from . import evolution as evolution
+from . import hardware as hardware
 from . import models as models
 from . import neurons as neurons
 from . import plasticity as plasticity
@@ -24,6 +25,7 @@ from .energy import prospective_state as prospective_state
 from .evolution import from_expression as from_expression
 from .evolution import to_latex as to_latex
 from .evolution import to_sympy as to_sympy
+from .hardware import lower as lower
 from .plasticity import event_rule as event_rule
 from .plasticity import flow as flow
 from .plasticity import increment as increment
@@ -44,6 +46,7 @@ __all__ = [
     "energy",
     "simulate",
     "evolution",
+    "hardware",
     "models",
     "training",
     "data",
@@ -67,4 +70,5 @@ __all__ = [
     "to_sympy",
     "to_latex",
     "from_expression",
+    "lower",
 ]

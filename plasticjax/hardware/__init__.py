@@ -1,0 +1,115 @@
+"""From a plasticity rule to the BrainScaleS-2 chip: lowering, exact emulation, kernels."""
+
+from ._batch_tables import BatchTables as BatchTables
+from ._batch_tables import batch_tables as batch_tables
+from ._catalogue import CatalogueEntry as CatalogueEntry
+from ._catalogue import catalogue as catalogue
+from ._catalogue import catalogue_table as catalogue_table
+from ._compatibility import homeostasis_8bit as homeostasis_8bit
+from ._compatibility import pong_8bit as pong_8bit
+from ._cost import Cost as Cost
+from ._cost import cost as cost
+from ._emit_cpp import emit_cpp as emit_cpp
+from ._emulate import emulate as emulate
+from ._emulate import random_tape as random_tape
+from ._emulate_batch import emulate_batch as emulate_batch
+from ._host_check import HostRun as HostRun
+from ._host_check import host_compiler as host_compiler
+from ._host_check import run_on_host as run_on_host
+from ._lower import lower as lower
+from ._observe import decode as decode
+from ._observe import encode as encode
+from ._observe import observed as observed
+from ._piecewise_linear import piecewise_linear as piecewise_linear
+from ._program import IntegerProgram as IntegerProgram
+from ._program import Op as Op
+from ._program import Output as Output
+from ._program import RawInput as RawInput
+from ._random_inputs import random_inputs as random_inputs
+from ._shipped_rules import Correlations as Correlations
+from ._shipped_rules import DecayWithNoise as DecayWithNoise
+from ._shipped_rules import DeltaRule as DeltaRule
+from ._shipped_rules import GrowingSynapse as GrowingSynapse
+from ._shipped_rules import LabelledSynapse as LabelledSynapse
+from ._shipped_rules import Potentials as Potentials
+from ._shipped_rules import RateProp as RateProp
+from ._shipped_rules import Rewards as Rewards
+from ._shipped_rules import RewardSTDP as RewardSTDP
+from ._shipped_rules import SensorSTDP as SensorSTDP
+from ._shipped_rules import ShippedRule as ShippedRule
+from ._shipped_rules import SignHomeostasis as SignHomeostasis
+from ._shipped_rules import StructuralPlasticity as StructuralPlasticity
+from ._shipped_rules import shipped_rules as shipped_rules
+from ._signals import Signal as Signal
+from ._signals import anticausal as anticausal
+from ._signals import causal as causal
+from ._signals import column_table as column_table
+from ._signals import label as label
+from ._signals import membrane as membrane
+from ._signals import noise as noise
+from ._signals import random_label as random_label
+from ._signals import rate as rate
+from ._signals import row_table as row_table
+from ._signals import state as state
+from ._signals import symbol as symbol
+from ._signals import time_index as time_index
+from ._signals import weight as weight
+from ._unsupported import UnsupportedOnPPU as UnsupportedOnPPU
+
+__all__ = [
+    "lower",
+    "Signal",
+    "weight",
+    "state",
+    "label",
+    "row_table",
+    "rate",
+    "membrane",
+    "column_table",
+    "symbol",
+    "time_index",
+    "causal",
+    "anticausal",
+    "noise",
+    "random_label",
+    "IntegerProgram",
+    "Op",
+    "RawInput",
+    "Output",
+    "UnsupportedOnPPU",
+    "Cost",
+    "cost",
+    "emulate",
+    "random_tape",
+    "random_inputs",
+    "observed",
+    "encode",
+    "decode",
+    "batch_tables",
+    "BatchTables",
+    "emulate_batch",
+    "emit_cpp",
+    "run_on_host",
+    "HostRun",
+    "host_compiler",
+    "piecewise_linear",
+    "shipped_rules",
+    "ShippedRule",
+    "SignHomeostasis",
+    "SensorSTDP",
+    "Correlations",
+    "RewardSTDP",
+    "Rewards",
+    "StructuralPlasticity",
+    "LabelledSynapse",
+    "GrowingSynapse",
+    "DecayWithNoise",
+    "DeltaRule",
+    "Potentials",
+    "RateProp",
+    "homeostasis_8bit",
+    "pong_8bit",
+    "catalogue",
+    "catalogue_table",
+    "CatalogueEntry",
+]
