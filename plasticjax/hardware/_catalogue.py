@@ -120,6 +120,15 @@ def _cases() -> list[tuple[str, str, Any, Any]]:
         column_table("mean_square", 0.0, 120.0),
     )
     spikes = pl.ClopathPre(row_table("train", 0.0, 1.0), row_table("x_trace", 0.0, 1.0))
+    usp = pl.PoissonInput(row_table("usp", 0.0, 60.0), row_table("input_rate", 1.0, 100.0))
+    taught = pl.PoissonOutput(
+        column_table("error", -1.0, 1.0),
+        column_table("log_slope", 0.0, 0.3),
+        column_table("gamma_s", 0.0, 8.0),
+        column_table("gamma_u", -1.0, 1.0),
+        column_table("gamma_w", -1.0, 1.0),
+    )
+    errors = {"syn": w, "pre": usp, "post": taught}
     increment = pl.increment
     stdp, triplet, inhibitory = pl.pair_stdp(), pl.triplet_stdp(), pl.inhibitory_stdp()
     tagged = pl.event_rule(pl.ToEligibility(stdp.on_pre), pl.ToEligibility(stdp.on_post))
@@ -167,6 +176,14 @@ def _cases() -> list[tuple[str, str, Any, Any]]:
         (
             "SynapticScaling", "post rate", _per_period(pl.SynapticScaling()),
             {"syn": w, "post": y},
+        ),
+        (
+            "EuclideanGradient", "pre and post tables of potentials and errors",
+            increment(pl.EuclideanGradient(eta=0.01), bound=bound), errors,
+        ),
+        (
+            "NaturalGradient", "pre and post tables of potentials, errors and gains",
+            increment(pl.NaturalGradient(eta=0.01), bound=bound), errors,
         ),
         (
             "SoftBound with exponent 0.5", rated,
