@@ -31,7 +31,7 @@ class Plane(NamedTuple):
 
 
 def plane(
-    rates: tuple[float, float],
+    input_rates: tuple[float, float],
     dtype: str,
     *,
     warm: float,
@@ -41,7 +41,7 @@ def plane(
 ) -> Plane:
     """The cost of two weights, the mean directions of learning, and the mean paths."""
     inputs = len(START)
-    rates = jnp.asarray(rates, dtype)
+    rates = jnp.asarray(input_rates, dtype)
     usps = usp_samples(key, rates, KERNEL, warm, samples)
     transfer = SigmoidTransfer(nodes=nodes)
     taught = usps @ (jnp.asarray(TEACHER, dtype) / inputs)

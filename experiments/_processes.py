@@ -69,7 +69,8 @@ def join(*, cluster: bool, devices: int | None) -> None:
     Raises:
         UserError: if no cluster is found.
     """
-    if devices is not None and jax.config.jax_platforms in (None, "", "cpu"):
+    platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+    if devices is not None and platforms in (None, "", "cpu"):
         use_cpu_devices(devices)
     if is_worker():
         coordinator, processes, process = os.environ[_PLACE].split(",")

@@ -106,7 +106,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )
         for target, own in zip(TARGETS, keys, strict=True)
     ]
-    return Result(*(one.history.fitness for one in found), config.loss)
+    square, quotient = (one.history.fitness for one in found)
+    return Result(square, quotient, config.loss)
 
 
 def solved_at(

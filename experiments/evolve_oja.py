@@ -134,10 +134,12 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
                 lambda stream: learn(Program(genome, spec), stream, config.learning_rate)
             )(here.environments)
         )(champions)
+        oja, nothing = judge(here, [OJA, "x - x"])
         return Found(
             found.history.fitness,
             champions,
-            *judge(here, [OJA, "x - x"]),
+            oja,
+            nothing,
             jax.jit(lambda genomes: there.evaluate(genomes, none))(champions),
             course,
         )

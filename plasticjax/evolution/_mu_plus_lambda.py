@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ._individuals import Specs, mutate_individual
@@ -47,7 +48,7 @@ class MuPlusLambda(eqx.Module):
                 f"tournament must be between 1 and mu = {self.mu} parents, got {self.tournament}"
             )
         for rate in jax.tree.leaves(self.rate):
-            if not isinstance(rate, jax.core.Tracer) and not jnp.all(
+            if not isinstance(rate, Tracer) and not jnp.all(
                 (jnp.asarray(rate) > 0) & (jnp.asarray(rate) <= 1)
             ):
                 raise ValueError(f"rate must be above 0 and at most 1, got {rate}")
