@@ -22,8 +22,8 @@ def observed(program: IntegerProgram, raw: Mapping[str, Any]) -> tuple[Any, ...]
 
     Returns:
         The arguments (syn, pre, post, third, obs) of the update, structured as declared: float64
-        leaves in the units of the signals, [post, pre], [pre], [post] and scalars; 0 where the
-        program does not read a signal.
+        leaves in the units of the signals, [post, pre], [pre], [post] and scalars. For a signal
+        that the program does not read, the value next to 0 in its range.
     """
     loader = loader_of(program)
     arrays: list[Any] = []
@@ -42,7 +42,7 @@ def observed(program: IntegerProgram, raw: Mapping[str, Any]) -> tuple[Any, ...]
             if loader.ops[n].code == "ld"
         }
         if not names <= raw.keys():
-            leaves.append(np.float64(0.0))
+            leaves.append(np.float64(min(max(leaf.lo, 0.0), leaf.hi)))
             continue
         value = run_ops(loader.ops, [number], arrays, ())[number]
         real = np.asarray(value, np.float64) * loader.ops[number].ulp

@@ -1,7 +1,9 @@
 """Emulation: integers only, invariant, unbiased; many programs at once agree with each alone."""
 
-import time
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -32,7 +34,7 @@ from plasticjax.hardware import (
 from plasticjax.hardware._emulate_batch import _load, _run
 from plasticjax.hardware._loader import loader_of
 from plasticjax.plasticity import EligibleSynapse, EpisodicReward, Hebb, increment
-from tests.hardware.random_rules import EVOLVED_SIGNALS, evolved_programs, quietly
+from tests.hardware.random_rules import evolved_programs, quietly
 
 SHAPE = (24, 20)
 
@@ -291,21 +293,36 @@ def test_batches_of_different_signals_are_refused():
         batch_tables([table])
 
 
+SPEED = """
+import time
+import numpy as np
+from plasticjax.hardware import batch_tables, emulate_batch, random_inputs
+from tests.hardware.random_rules import EVOLVED_SIGNALS, evolved_programs, quietly
+
+pairs = evolved_programs(1000)
+lowering = []
+for update, program in pairs[:20]:
+    start = time.perf_counter()
+    quietly(update, "stochastic", "again", EVOLVED_SIGNALS)
+    lowering.append(time.perf_counter() - start)
+programs = [program for _, program in pairs]
+raw = random_inputs(batch_tables(programs[:1]).loader, (128, 128), seed=0)
+speeds = []
+for _ in range(4):
+    start = time.perf_counter()
+    out = emulate_batch(batch_tables(programs))(raw)["syn"]
+    speeds.append(out.block_until_ready().size / (time.perf_counter() - start))
+print(np.median(lowering), max(speeds))
+"""
+
+
 @pytest.mark.slow
 def test_a_thousand_rules_run_at_speed():
-    programs = [program for _, program in evolved_programs(1000)]
-    update, durations = evolved_programs(1)[0][0], []
-    for _ in range(5):
-        start = time.perf_counter()
-        quietly(update, "stochastic", "again", EVOLVED_SIGNALS)
-        durations.append(time.perf_counter() - start)
-    assert min(durations) < 0.05
-    shape = (128, 128)
-    raw = random_inputs(loader_of(programs[0]), shape, seed=0)
-    emulate_batch(batch_tables(programs))(raw)
-    speeds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        out = emulate_batch(batch_tables(programs))(raw)["syn"]
-        speeds.append(out.block_until_ready().size / (time.perf_counter() - start))
-    assert max(speeds) > 3e7
+    # In a process of its own: here every call is checked for types, which takes most of the time.
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", SPEED], capture_output=True, text=True, check=True, cwd=root
+    )
+    lowering, speed = map(float, done.stdout.split())
+    assert lowering < 0.05
+    assert speed > 3e7
