@@ -106,7 +106,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )
         for target, own in zip(TARGETS, keys, strict=True)
     ]
-    square, quotient = (one.history.fitness for one in found)
+    square, quotient = (np.asarray(one.history.fitness) for one in found)
     return Result(square, quotient, config.loss)
 
 

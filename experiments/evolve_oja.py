@@ -136,7 +136,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         )(champions)
         oja, nothing = judge(here, [OJA, "x - x"])
         return Found(
-            found.history.fitness,
+            np.asarray(found.history.fitness),
             champions,
             oja,
             nothing,
@@ -193,8 +193,8 @@ def gain(found: Found):
 
 
 def lost(result: Result):
-    """Fitness that the special rules lose on general statistics."""
-    return result.special.history[-1] - np.asarray(result.special.elsewhere)
+    """Fitness that the special rules lose on general statistics, all of it where they diverge."""
+    return result.special.history[-1] - np.maximum(result.special.elsewhere, 0)
 
 
 _SOURCE = "hal-cgp on ten data sets of the same kind"
