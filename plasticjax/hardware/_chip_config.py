@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from ._fixed_pattern import Chip
 
-Setting = float | Float[Array, ""] | Float[Array, "hemisphere column"]
-DriverSetting = float | Float[Array, ""] | Float[Array, "hemisphere driver"]
+Setting = float | Float[Array, "..."] | Float[np.ndarray, "..."]
 
 OFF, EXCITATORY, INHIBITORY, BOTH = 0, 1, 2, 3
 MODES = {"off": OFF, "excitatory": EXCITATORY, "inhibitory": INHIBITORY, "both": BOTH}
@@ -122,11 +121,11 @@ class ShortTermPlasticity(eqx.Module):
         offset: added to the amplitude (dimensionless).
     """
 
-    recover: DriverSetting = 1.0
-    charge: DriverSetting = 0.0
-    u: DriverSetting = 0.2
-    tau: DriverSetting = 10.0
-    offset: DriverSetting = 0.0
+    recover: Setting = 1.0
+    charge: Setting = 0.0
+    u: Setting = 0.2
+    tau: Setting = 10.0
+    offset: Setting = 0.0
 
     def __check_init__(self):
         _require("u", self.u, lambda v: (v >= 0) & (v <= 1), "in [0, 1]")

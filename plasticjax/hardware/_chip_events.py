@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 TICKS_PER_US = 125
 BUSES = 8
@@ -56,7 +56,7 @@ def event_word(row, label=0, hemisphere=0):
     return words if np.ndim(words) else int(words)
 
 
-def chip_events(times_us: Sequence[np.ndarray], words: Sequence[int]) -> ChipEvents:
+def chip_events(times_us: Sequence[ArrayLike], words: Sequence[int]) -> ChipEvents:
     """Merges spike trains into one stream of events, rounded to 8 ns.
 
     Args:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -50,11 +51,7 @@ def pre_pairs(last_pre: Any, last_post: Any) -> Any:
 def post_side(sensors: Correlations, chip: Chip, h: Any, column: Any, tick: Any) -> Correlations:
     """The sensors of a neuron after its spike, which pairs with the last event since the last."""
     last_pre = sensors.last_pre[h, column]
-    pattern = SensorPattern(
-        chip.causal.amplitude[h, column],
-        chip.causal.tau[h, column],
-        chip.causal.baseline[h, column],
-    )
+    pattern: SensorPattern = jax.tree.map(lambda array: array[h, column], chip.causal)
     pairs = last_pre > sensors.last_post[h, column]
     held = pair(sensors.causal[h, column], pattern, pairs, tick - last_pre)
     return Correlations(

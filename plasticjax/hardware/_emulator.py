@@ -133,6 +133,8 @@ def run_chip(
         jnp.asarray([call.rule for call in plan.calls], jnp.int32),
         jnp.asarray([call.slot for call in plan.calls], jnp.int32),
     )
+    # Numbers become arrays, so that other settings do not compile again.
+    config = jax.tree.map(jnp.asarray, config)
     if state is None:
         state = initial_state(chip, config, settings, key=key)
     recorded = _run(chip, config, events, key, rules, state, calls, first, steps, settings)

@@ -223,7 +223,7 @@ def _handle_spikes(state, tape, emulation, spikes, late):
 
     def handle(carry):
         left, sensors, bus, ticks, ids, count = carry
-        neuron = jnp.argmax(left)
+        neuron = jnp.argmax(left).astype(jnp.int32)
         h, column = neuron // columns, neuron % columns
         if sensors is not None:
             sensors = post_side(sensors, chip, h, column, end)
@@ -271,5 +271,5 @@ def emulate_until(
     """Steps up to one; weights and labels stay the same."""
     weights, labels = state.weights, state.labels
     body: Callable[..., Any] = lambda _, carry: emulate_step(*carry, emulation)  # noqa: E731
-    state, tape = jax.lax.fori_loop(state.step, step, body, (state, tape))
+    state, tape = jax.lax.fori_loop(state.step, jnp.asarray(step, jnp.int32), body, (state, tape))
     return eqx.tree_at(lambda s: (s.weights, s.labels), state, (weights, labels)), tape

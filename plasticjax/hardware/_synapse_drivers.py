@@ -86,12 +86,13 @@ def _at_driver(delivery, chip, config, weights, labels, driver, label, tick) -> 
     answers = driver >= 0
     driver = jnp.maximum(driver, 0)
     h, row = driver // (rows // 2), 2 * (driver % (rows // 2))
+    start = (h, jnp.zeros_like(h), row)
 
     def two_rows(array):
-        return jax.lax.dynamic_slice(array, (h, 0, row), (1, columns, 2))[0]
+        return jax.lax.dynamic_slice(array, start, (1, columns, 2))[0]
 
     def put(array, new):
-        return jax.lax.dynamic_update_slice(array, new[None], (h, 0, row))
+        return jax.lax.dynamic_update_slice(array, new[None], start)
 
     states, amplitude = delivery.drivers, jnp.ones((), delivery.exc.dtype)
     if states is not None:
