@@ -128,16 +128,20 @@ def run_chip(
     took = [r.call_us + n * r.row_us for r, n in zip(rules, served, strict=True)]
     plan = timetable(rules, took, start_us + duration_us, start_us)
     begins = np.array([call.start_us for call in plan.calls])
+    # The last entry calls nothing, at the end of the run.
+    begin_steps = [*np.round(begins / settings.dt_us).astype(int), first + steps]
     calls = (
-        jnp.asarray(np.round(begins / settings.dt_us).astype(np.int32)),
-        jnp.asarray([call.rule for call in plan.calls], jnp.int32),
-        jnp.asarray([call.slot for call in plan.calls], jnp.int32),
+        jnp.asarray(begin_steps, jnp.int32),
+        jnp.asarray([*(call.rule for call in plan.calls), len(rules)], jnp.int32),
+        jnp.asarray([*(call.slot for call in plan.calls), 0], jnp.int32),
     )
     # Numbers become arrays, so that other settings do not compile again.
     config = jax.tree.map(jnp.asarray, config)
     if state is None:
         state = initial_state(chip, config, settings, key=key)
-    recorded = _run(chip, config, events, key, rules, state, calls, first, steps, settings)
+    samples = steps // grid.steps(settings.sample_us) if settings.record else 0
+    begin = jnp.int32(first)
+    recorded = _run(chip, config, events, key, rules, state, calls, begin, samples, settings)
     return _result(recorded, plan, begins)
 
 
@@ -159,13 +163,12 @@ def _result(recorded, plan: Timetable, begins):
 
 
 @eqx.filter_jit
-def _run(chip, config, events, key, rules, state, calls, first, steps, settings):
+def _run(chip, config, events, key, rules, state, calls, first, samples, settings):
     before = state.bus
     fixed = constants(config.neurons, chip, state.threshold_noise, settings.dt_us)
     events = ChipEvents(*(jnp.append(leaf, FOREVER) for leaf in events))
-    begin = settings.grid.end_tick(first - 1)
-    following = jnp.searchsorted(events.ticks, begin, side="right") if first else 0
-    samples = steps // settings.grid.steps(settings.sample_us) if settings.record else 0
+    done = jnp.where(first == 0, -1, settings.grid.end_tick(first - 1))
+    following = jnp.searchsorted(events.ticks, done, side="right")
     tape = Tape(
         jnp.full(settings.max_spikes, -1, jnp.int32),
         jnp.full(settings.max_spikes, -1, jnp.int32),
@@ -178,44 +181,36 @@ def _run(chip, config, events, key, rules, state, calls, first, steps, settings)
     if any(rule.correlation for rule in rules):
         baselines = measure_baselines(chip, settings.baseline, jax.random.fold_in(key, 2**22))
 
+    dynamic, static = eqx.partition(rules, eqx.is_array)
+
     def branch(number):
-        def call(carry, slot):
-            state, tape, rules = carry
+        def call(state, tape, dynamic, slot):
+            rules = eqx.combine(dynamic, static)
             state, tape, changed, rates = call_rule(
                 state, tape, emulation, rules[number], baselines, slot
             )
             rules = (*rules[:number], changed, *rules[number + 1 :])
-            return (state, tape, rules), rates
+            return (state, tape, eqx.filter(rules, eqx.is_array)), rates
 
         return call
 
-    dynamic, static = eqx.partition(rules, eqx.is_array)
+    def nothing(state, tape, dynamic, slot):
+        return (state, tape, dynamic), state.counters
+
+    branches = [*(branch(number) for number in range(len(rules))), nothing]
 
     def at_call(carry, call):
         begin, number, slot = call
         state, tape, dynamic = carry
         state, tape = emulate_until(state, tape, emulation, begin)
-
-        def served(choice):
-            def run(operand):
-                state, tape, dynamic, slot = operand
-                own = (state, tape, eqx.combine(dynamic, static))
-                (state, tape, rules), rates = branch(choice)(own, slot)
-                return (state, tape, eqx.filter(rules, eqx.is_array)), rates
-
-            return run
-
-        branches = [served(choice) for choice in range(len(rules))]
-        carry, rates = jax.lax.switch(number, branches, (state, tape, dynamic, slot))
+        carry, rates = jax.lax.switch(number, branches, state, tape, dynamic, slot)
         weights = carry[0].weights.astype(jnp.uint8)
         return carry, (rates, weights if settings.history else None)
 
-    rates = jnp.zeros((0, *chip.shape[:2]), jnp.int32)
-    weights = jnp.zeros((0, *chip.shape), jnp.uint8)
-    if len(calls[0]):
-        (state, tape, dynamic), (rates, kept) = jax.lax.scan(at_call, (state, tape, dynamic), calls)
-        weights = kept if settings.history else weights
-    state, tape = emulate_until(state, tape, emulation, first + steps)
+    carry, (rates, weights) = jax.lax.scan(at_call, (state, tape, dynamic), calls)
+    state, tape, dynamic = carry
+    rates = rates[:-1]
+    weights = weights[:-1] if settings.history else jnp.zeros((0, *chip.shape), jnp.uint8)
     own = jnp.asarray(settings.record, jnp.int32)
     readings = _read_samples(tape.voltages, chip, own, jax.random.fold_in(key, 2**23))
     lost = jnp.maximum(tape.spikes - settings.max_spikes, 0)
