@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,14 @@ class ChipEvents(NamedTuple):
     words: Int[Array, " event"]
 
 
-def event_word(row, label=0, hemisphere=0):
+def event_word(row: Any, label: Any = 0, hemisphere: Any = 0) -> Any:
     """The word that reaches the driver of a row, with the default addresses of the drivers.
 
     Driver d serves the rows 2d and 2d + 1, so an event always arrives at both; it is on bus
     d mod 4 of its hemisphere and has the address d div 4.
 
     Args:
-        row: row of the synapse array, 0 to 255, scalar or array.
+        row: row of the synapse array, 0 to 255, scalar or array of any shape [...].
         label: label that synapses compare, 0 to 63, scalar or array.
         hemisphere: 0 or 1, scalar or array.
 
@@ -60,7 +60,7 @@ def chip_events(times_us: Sequence[ArrayLike], words: Sequence[int]) -> ChipEven
     """Merges spike trains into one stream of events, rounded to 8 ns.
 
     Args:
-        times_us: one array of spike times per source (us).
+        times_us: spike times of each source, [spike] (us).
         words: the word of each source.
 
     Returns:
@@ -75,7 +75,7 @@ def chip_events(times_us: Sequence[ArrayLike], words: Sequence[int]) -> ChipEven
     if np.any(~(times >= 0)) or np.any(times > LONGEST_US):
         raise ValueError(f"times_us must lie in [0, {LONGEST_US:g}]")
     ticks = np.round(times * TICKS_PER_US).astype(np.int32)
-    repeated = np.repeat(np.asarray(words, np.int32), [len(t) for t in times_us])
+    repeated = np.repeat(np.asarray(words, np.int32), [np.size(t) for t in times_us])
     order = np.argsort(ticks, kind="stable")
     return ChipEvents(jnp.asarray(ticks[order]), jnp.asarray(repeated[order]))
 

@@ -207,10 +207,10 @@ def _run(chip, config, events, key, rules, state, calls, first, samples, setting
         weights = carry[0].weights.astype(jnp.uint8)
         return carry, (rates, weights if settings.history else None)
 
-    carry, (rates, weights) = jax.lax.scan(at_call, (state, tape, dynamic), calls)
+    carry, (rates, kept) = jax.lax.scan(at_call, (state, tape, dynamic), calls)
     state, tape, dynamic = carry
     rates = rates[:-1]
-    weights = weights[:-1] if settings.history else jnp.zeros((0, *chip.shape), jnp.uint8)
+    weights = jnp.zeros((0, *chip.shape), jnp.uint8) if kept is None else kept[:-1]
     own = jnp.asarray(settings.record, jnp.int32)
     readings = _read_samples(tape.voltages, chip, own, jax.random.fold_in(key, 2**23))
     lost = jnp.maximum(tape.spikes - settings.max_spikes, 0)

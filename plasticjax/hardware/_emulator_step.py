@@ -1,6 +1,5 @@
 """One step of the emulator, in the order of operations of the chip model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -248,11 +247,12 @@ def _handle_spikes(state, tape, emulation, spikes, late):
         *(spikes.reshape(-1), state.sensors, state.bus),
         *(tape.spike_ticks, tape.spike_neurons, tape.spikes),
     )
-    _, sensors, bus, *record = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), handle, start)
+    done = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), handle, start)
+    _, sensors, bus, ticks, ids, count = done
     state = eqx.tree_at(
         lambda s: (s.sensors, s.bus), state, (sensors, bus), is_leaf=lambda x: x is None
     )
-    return state, Tape(*record, tape.voltages, tape.next_event)
+    return state, Tape(ticks, ids, count, tape.voltages, tape.next_event)
 
 
 def _sample(state, tape, emulation):
@@ -270,6 +270,6 @@ def emulate_until(
 ) -> tuple[ChipState, Tape]:
     """Steps up to one; weights and labels stay the same."""
     weights, labels = state.weights, state.labels
-    body: Callable[..., Any] = lambda _, carry: emulate_step(*carry, emulation)  # noqa: E731
+    body = lambda _, carry: emulate_step(carry[0], carry[1], emulation)  # noqa: E731
     state, tape = jax.lax.fori_loop(state.step, jnp.asarray(step, jnp.int32), body, (state, tape))
     return eqx.tree_at(lambda s: (s.weights, s.labels), state, (weights, labels)), tape

@@ -44,23 +44,32 @@ def call_rule(
     def view(state, kept, row) -> RowView:
         of_row = lambda array: _row(array, row)  # noqa: E731
         nothing = jnp.zeros_like(columns.rates)
-        readings, zero = (nothing, nothing), (nothing, nothing)
+        causal, anticausal = nothing, nothing
+        zero = Baselines(nothing, nothing)
         if plasticity.correlation:
-            readings = read_row(state.sensors, chip, row, jax.random.fold_in(row_key, row))
-            zero = tuple(
-                jnp.broadcast_to(_row(b, row if b.shape[2] > 1 else 0), nothing.shape)
-                for b in baselines
-            )
+            own = jax.random.fold_in(row_key, row)
+            causal, anticausal = read_row(state.sensors, chip, row, own)
+            zero = Baselines(*(_baseline(b, row) for b in baselines))
         everywhere = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.int32), (hemispheres,))  # noqa: E731
         return RowView(
-            *(of_row(state.weights), of_row(state.labels), *readings, *zero),
-            *(columns.rates, columns.membranes, everywhere(row), jnp.arange(hemispheres)),
-            *(everywhere(call), jax.tree.map(of_row, kept), symbols),
+            weights=of_row(state.weights),
+            labels=of_row(state.labels),
+            causal=causal,
+            anticausal=anticausal,
+            baseline_causal=zero.causal,
+            baseline_anticausal=zero.anticausal,
+            rates=columns.rates,
+            membranes=columns.membranes,
+            row=everywhere(row),
+            hemisphere=jnp.arange(hemispheres, dtype=jnp.int32),
+            call=everywhere(call),
+            state=jax.tree.map(of_row, kept),
+            symbols=symbols,
         )
 
     def write(state, kept, seen: RowView, row):
         keys = jax.vmap(lambda h: jax.random.fold_in(jax.random.fold_in(rule_key, row), h))
-        axes = RowView(*(0,) * 12, None)
+        axes = jax.tree.map(lambda _: 0, seen._replace(symbols=None))
         written: RowWrite = jax.vmap(plasticity.rule, (axes, 0))(
             seen, keys(jnp.arange(hemispheres))
         )
@@ -107,6 +116,10 @@ def call_rule(
 
 def _row(array, row):
     return jax.lax.dynamic_index_in_dim(array, row, 2, keepdims=False)
+
+
+def _baseline(measured, row):
+    return _row(measured, row if measured.shape[2] > 1 else 0)
 
 
 def _put(array, new, row):

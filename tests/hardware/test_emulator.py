@@ -126,8 +126,9 @@ def test_rules_see_noise_symbols_and_what_was_prepared():
     assert int(run.rules[0].symbols) == 5
     drawn = np.asarray(run.state.labels)[..., 0]
     assert len(np.unique(drawn)) > 1 and np.all(drawn < 10)
+    first = jnp.array([[True, False, False]] * 2)
     masked = Plasticity(rule, 10.0, 30.0, 1, rows=(0,), row_us=1.0, call_us=2.0,
-                        symbols=jnp.int32(4), columns=jnp.array([[True, False, False]] * 2))  # fmt: skip
+                        symbols=jnp.int32(4), columns=first)  # fmt: skip
     run = emulate([], 20.0, chip=chip, config=one_row(chip, 9), rules=[masked])
     np.testing.assert_array_equal(run.state.weights[:, :, 0], [[4, 9, 9]] * 2)
 
