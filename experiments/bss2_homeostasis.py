@@ -155,8 +155,8 @@ def figure(result: Result):
     final = result.weights[:, -1][result.alive]  # of all seeds
     histogram_ax.hist(final, bins=np.arange(-0.5, 64.5), color=class_color(0))
     histogram_ax.axvspan(*WEIGHTS, color="0.9", zorder=0, label="on the real chip")
-    histogram_ax.set(xlabel="final weight", ylabel="neurons", xlim=(0, 45))
-    histogram_ax.legend(frameon=False, fontsize=8)
+    histogram_ax.set(xlabel="final weight", ylabel="neurons", xlim=(0, 63))
+    histogram_ax.legend(frameon=False, fontsize=8, loc="upper right")
     return fig
 
 

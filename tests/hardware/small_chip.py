@@ -1,5 +1,7 @@
 """Small ideal chips and the few inputs that the tests of the emulator share."""
 
+from functools import cache
+
 import jax
 import numpy as np
 
@@ -19,6 +21,11 @@ KEY = jax.random.key(0)
 
 def ideal_chip(columns=1, rows=2, hemispheres=1, **profile):
     profile = ChipProfile.ideal(**{"latency": 0.0, **profile})
+    return _drawn(profile, hemispheres, columns, rows, jax.config.jax_enable_x64)
+
+
+@cache
+def _drawn(profile, hemispheres, columns, rows, _):
     return draw_chip(profile, hemispheres=hemispheres, columns=columns, rows=rows)
 
 

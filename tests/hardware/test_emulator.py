@@ -173,6 +173,7 @@ def test_the_same_key_is_the_same_trial():
     assert not np.array_equal(one.spike_ticks, other.spike_ticks)
 
 
+@pytest.mark.slow
 def test_jitter_moves_reports_and_not_membranes():
     quiet = {"leak_sd": 0.0, "threshold_trial_sd": 0.0}
     still = emulate([], 300.0, chip=(chip := ideal_chip(columns=8)),
@@ -203,6 +204,7 @@ def test_spikes_without_room_are_counted():
     np.testing.assert_array_equal(spike_trains(short).times_us, trains.times_us[:5])
 
 
+@pytest.mark.slow
 def test_chips_and_trials_under_vmap():
     events = chip_events([RATES], [event_word(0)])
     settings = EmulatorSettings(max_spikes=200)
@@ -232,7 +234,7 @@ def test_readings_have_gain_and_offset_and_eight_bits():
     assert np.all(run.readings >= 0)
 
 
-@pytest.mark.parametrize("baseline", ["column", "synapse"])
+@pytest.mark.parametrize("baseline", ["column", pytest.param("synapse", marks=pytest.mark.slow)])
 def test_without_spikes_correlation_is_zero_on_average(baseline):
     profile = ChipProfile(seed=2)
     chip = draw_chip(profile, hemispheres=2, columns=16, rows=32)
@@ -275,3 +277,16 @@ def test_what_was_observed_has_the_derivative_of_the_model():
 def test_bad_runs_are_named(change, message):
     with pytest.raises((ValueError, TypeError), match=message):
         emulate([], 10.0, **change)
+
+
+def test_two_keys_under_vmap():
+    events = chip_events([RATES[:4]], [event_word(0)])
+    chip = ideal_chip(threshold_trial_sd=2.0)
+    settings = EmulatorSettings(sensors=False)
+
+    def trial(key):
+        run = run_chip(chip, one_row(chip, 63), events, 25.0, key=key, settings=settings)
+        return run.state.neurons.voltage
+
+    keys = jax.random.split(KEY)
+    np.testing.assert_allclose(jax.vmap(trial)(keys)[1], trial(keys[1]), rtol=1e-5)
