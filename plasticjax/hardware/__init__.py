@@ -1,10 +1,23 @@
-"""From a plasticity rule to the BrainScaleS-2 chip: lowering, exact emulation, kernels."""
+"""The BrainScaleS-2 chip: rules lowered to its processor, exact emulation, a model of the chip."""
 
 from ._batch_tables import BatchTables as BatchTables
 from ._batch_tables import batch_tables as batch_tables
 from ._catalogue import CatalogueEntry as CatalogueEntry
 from ._catalogue import catalogue as catalogue
 from ._catalogue import catalogue_table as catalogue_table
+from ._chip_config import ChipConfig as ChipConfig
+from ._chip_config import NeuronSettings as NeuronSettings
+from ._chip_config import ShortTermPlasticity as ShortTermPlasticity
+from ._chip_config import configure as configure
+from ._chip_config import driver_targets as driver_targets
+from ._chip_config import refractory_us as refractory_us
+from ._chip_events import BackgroundGenerator as BackgroundGenerator
+from ._chip_events import ChipEvents as ChipEvents
+from ._chip_events import chip_events as chip_events
+from ._chip_events import event_word as event_word
+from ._chip_events import merge_events as merge_events
+from ._chip_events import ticks_to_us as ticks_to_us
+from ._chip_profile import ChipProfile as ChipProfile
 from ._compatibility import homeostasis_8bit as homeostasis_8bit
 from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
@@ -13,6 +26,17 @@ from ._emit_cpp import emit_cpp as emit_cpp
 from ._emulate import emulate as emulate
 from ._emulate import random_tape as random_tape
 from ._emulate_batch import emulate_batch as emulate_batch
+from ._emulator import ChipRun as ChipRun
+from ._emulator import ChipStats as ChipStats
+from ._emulator import SpikeTrains as SpikeTrains
+from ._emulator import run_chip as run_chip
+from ._emulator import spike_trains as spike_trains
+from ._emulator_step import ChipState as ChipState
+from ._emulator_step import EmulatorSettings as EmulatorSettings
+from ._emulator_step import initial_state as initial_state
+from ._fixed_pattern import Chip as Chip
+from ._fixed_pattern import SensorPattern as SensorPattern
+from ._fixed_pattern import draw_chip as draw_chip
 from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
@@ -20,12 +44,20 @@ from ._lower import lower as lower
 from ._observe import decode as decode
 from ._observe import encode as encode
 from ._observe import observed as observed
+from ._observed import observed as observed
 from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._program import IntegerProgram as IntegerProgram
 from ._program import Op as Op
 from ._program import Output as Output
 from ._program import RawInput as RawInput
 from ._random_inputs import random_inputs as random_inputs
+from ._readout import ColumnView as ColumnView
+from ._readout import RowView as RowView
+from ._readout import RowWrite as RowWrite
+from ._scheduler import Call as Call
+from ._scheduler import Plasticity as Plasticity
+from ._scheduler import Timetable as Timetable
+from ._scheduler import timetable as timetable
 from ._shipped_rules import Correlations as Correlations
 from ._shipped_rules import DecayWithNoise as DecayWithNoise
 from ._shipped_rules import DeltaRule as DeltaRule
@@ -112,4 +144,35 @@ __all__ = [
     "catalogue",
     "catalogue_table",
     "CatalogueEntry",
+    "run_chip",
+    "ChipRun",
+    "ChipStats",
+    "spike_trains",
+    "SpikeTrains",
+    "EmulatorSettings",
+    "ChipState",
+    "initial_state",
+    "ChipProfile",
+    "draw_chip",
+    "Chip",
+    "SensorPattern",
+    "configure",
+    "ChipConfig",
+    "NeuronSettings",
+    "refractory_us",
+    "ShortTermPlasticity",
+    "driver_targets",
+    "ChipEvents",
+    "chip_events",
+    "event_word",
+    "merge_events",
+    "ticks_to_us",
+    "BackgroundGenerator",
+    "Plasticity",
+    "RowView",
+    "RowWrite",
+    "ColumnView",
+    "timetable",
+    "Timetable",
+    "Call",
 ]
