@@ -41,10 +41,10 @@ from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
 from ._lower import lower as lower
+from ._measured import measured as measured
 from ._observe import decode as decode
 from ._observe import encode as encode
 from ._observe import observed as observed
-from ._observed import observed as observed
 from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._program import IntegerProgram as IntegerProgram
 from ._program import Op as Op
@@ -115,6 +115,7 @@ __all__ = [
     "random_tape",
     "random_inputs",
     "observed",
+    "measured",
     "encode",
     "decode",
     "batch_tables",

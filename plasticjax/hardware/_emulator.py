@@ -94,7 +94,7 @@ def run_chip(
     Each step delivers events and updates the presynaptic side of the sensors, propagates currents
     and membranes, finds spikes, updates the postsynaptic side of the sensors and the counters, and
     routes the spikes. Rules are called between steps. Works under `jit` and `vmap` (over chips,
-    configurations, events, rules and keys). Derivatives: see `observed`.
+    configurations, events, rules and keys). Derivatives: see `measured`.
 
     Args:
         chip: the region of a chip, see `draw_chip`.

@@ -15,7 +15,7 @@ from plasticjax.hardware import (
     configure,
     draw_chip,
     event_word,
-    observed,
+    measured,
     run_chip,
     spike_trains,
 )
@@ -253,12 +253,12 @@ def test_without_spikes_correlation_is_zero_on_average(baseline):
 
 def test_what_was_observed_has_the_derivative_of_the_model():
     hardware = jnp.array([2.0, 5.0])
-    loss = lambda w: jnp.sum(observed(3.0 * w, hardware) ** 2)  # noqa: E731
+    loss = lambda w: jnp.sum(measured(3.0 * w, hardware) ** 2)  # noqa: E731
     value, gradient = jax.value_and_grad(loss)(jnp.array([1.0, 1.0]))
     assert value == 29.0
     np.testing.assert_allclose(gradient, 2 * hardware * 3.0)
     np.testing.assert_array_equal(
-        jax.grad(lambda h: jnp.sum(observed(jnp.ones(2), h)))(hardware), 0
+        jax.grad(lambda h: jnp.sum(measured(jnp.ones(2), h)))(hardware), 0
     )
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 
 @jax.custom_jvp
-def observed(model: Float[Array, "..."], hardware: Float[Array, "..."]) -> Float[Array, "..."]:
+def measured(model: Float[Array, "..."], hardware: Float[Array, "..."]) -> Float[Array, "..."]:
     """The value that the chip showed, with the derivative of what a model says about it.
 
     Evaluate the model at what was observed, and put the observation in place of its result: so the
@@ -22,6 +22,6 @@ def observed(model: Float[Array, "..."], hardware: Float[Array, "..."]) -> Float
     return hardware
 
 
-@observed.defjvp
-def _observed_jvp(primals, tangents):
+@measured.defjvp
+def _measured_jvp(primals, tangents):
     return primals[1], tangents[0]
