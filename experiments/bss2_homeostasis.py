@@ -217,13 +217,15 @@ CLAIMS = (
            5.0, 7.0),
     _claim("neurons with a steady rate of 5 to 7 kHz (%)", 97.7, _DEMO + ": 500 of 512",
            lambda r: inside(rates(r), INTERVAL), 95.0, 100.0),
-    _claim("mean steady weight (LSB)", 24.0, f"{_DEMO}: centre of 17 to 31; interval: ours, 4 around it; {_GAIN}",
+    _claim("mean steady weight (LSB)", 24.0,
+           f"{_DEMO}: centre of 17 to 31; interval: ours, 4 around it; {_GAIN}",
            lambda r: np.asarray(steady(r, r.weights).mean(1)), 20.0, 28.0),
     _claim("neurons with a steady weight of 17 to 31 (%)", 99.6,
            f"{_DEMO}: all but two; interval set after a first run of ours (92 %): the assumed "
            "mismatch, 10 % per neuron and per synapse, is wider than that of the chip",
            lambda r: inside(steady(r, r.weights), WEIGHTS), 80.0, 100.0),
     _claim("steady updates that move a weight by one (%)", 100.0,
-           _DEMO + "; a count that equals the target leaves a weight, so a little less; interval: ours",
+           _DEMO + "; a count that equals the target leaves a weight, so a little less; "
+           "interval: ours",
            moving, 90.0, 100.0),
 )  # fmt: skip
