@@ -15,8 +15,6 @@ from ._program import CompactProgram, active_nodes, for_each_node
 from ._spec import GenomeSpec
 
 Method = Literal["auto", "straightline", "scan_switch", "vmap_select"]
-# Short programs of many individuals: without a loop a node costs a tenth less.
-_UNROLLED = 8
 _METHODS = ("auto", "straightline", "scan_switch", "vmap_select")
 
 
@@ -223,11 +221,7 @@ def _interpret(spec, genome, theta, values, run):
             lambda buffer, new: buffer.at[spec.n_inputs + place].set(new), known, made
         )
 
-    if run is _select and op.shape[0] <= _UNROLLED:
-        for place in range(op.shape[0]):
-            known = visit(place, known)
-    else:
-        known = for_each_node(op.shape[0], visit, known)
+    known = for_each_node(op.shape[0], visit, known)
     return [
         jax.tree.map(lambda buffer, at=genome.out[output]: buffer[at], known)
         for output in range(spec.outputs)
