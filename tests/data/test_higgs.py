@@ -89,7 +89,9 @@ def test_too_short_a_file_is_refused_by_name(folder):
         higgs("train", rows=31)
 
 
-@pytest.mark.parametrize("content", [b"<html>", gzip.compress(csv(*table(30)))[:-2000]])
+@pytest.mark.parametrize(
+    "content", [b"<html>", gzip.compress(csv(*table(30)))[:-2000]], ids=["page", "truncated"]
+)
 def test_a_broken_gzip_file_is_refused_by_name(folder, content):
     (folder / "HIGGS.csv.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"HIGGS\.csv\.gz is not a complete gzip file"):

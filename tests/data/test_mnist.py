@@ -30,6 +30,7 @@ def cache(root, content, name="fake-idx3-ubyte"):
 @pytest.mark.parametrize(
     ("name", "content"),
     [("fake-idx3-ubyte", IDX), ("fake-idx3-ubyte.gz", gzip.compress(IDX, compresslevel=1))],
+    ids=["plain", "compressed"],  # a compressed file holds the time: workers must agree on names
 )
 def test_plain_and_compressed_files_are_read(tmp_path, name, content):
     cache(tmp_path, content, name)
