@@ -351,7 +351,7 @@ CLAIMS = (
         source="Jordan et al. 2021, standard deviation 5.7; unconfirmed: an earlier re-simulation "
         "gives 48 with deviation 18",
         measure=partial(ratio_of, "homeostatic STDP"),
-        accept={},
+        accept={"paper": (12.7, 24.1)},
     ),
     Claim(
         statement="searches that reach a signal-to-noise ratio of 10 (%)",
