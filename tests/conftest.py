@@ -30,3 +30,10 @@ def x64():
     """Runs a test in double precision."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def precision_stays():
+    """A test that leaves double precision on would break others, far away."""
+    yield
+    assert not jax.config.jax_enable_x64, "this test leaves jax_enable_x64 on; use the fixture x64"

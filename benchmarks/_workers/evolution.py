@@ -16,6 +16,8 @@ def prepare(case: dict) -> tuple[Measure, dict]:
     use_cpu_devices(case["cores"])
     if case.get("cache"):
         enable_compilation_cache(case["cache"])
+    # As hal-cgp; here and not in `_regression`, since it holds for the rest of the process.
+    jax.config.update("jax_enable_x64", case["kind"] == "regression")
     kinds = {"oja": _oja, "offspring": _offspring, "regression": _regression}
     mesh = device_mesh(case["cores"])
     return kinds[case["kind"]](case, mesh), {"jax": jax.__version__}
@@ -111,7 +113,6 @@ def _regression(case: dict, mesh) -> Measure:
 
     from plasticjax.evolution import MuPlusLambda, Objective, Search, evolve
 
-    jax.config.update("jax_enable_x64", True)
     spec = _grid(case)
     data = np.load(case["data"])
     points, wanted = data["points"], data["wanted"]

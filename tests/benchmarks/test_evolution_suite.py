@@ -52,7 +52,7 @@ def _learn(dna, data):
     return total
 
 
-def test_the_second_round_of_a_regression_stops_where_enough_are_solved(tmp_path):
+def test_the_second_round_of_a_regression_stops_where_enough_are_solved(tmp_path, x64):
     path = evolution._regression_data(SMALL_REGRESSION, tmp_path / "regression.npz")
     measure = ours._regression({**SMALL_REGRESSION, "data": path}, device_mesh(1))
     first, second = measure(), measure()
