@@ -37,3 +37,10 @@ def precision_stays():
     """A test that leaves double precision on would break others, far away."""
     yield
     assert not jax.config.jax_enable_x64, "this test leaves jax_enable_x64 on; use the fixture x64"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_forgotten():
+    """Each compiled program maps memory, and a process may have 65,530 maps: XLA crashes beyond."""
+    yield
+    jax.clear_caches()

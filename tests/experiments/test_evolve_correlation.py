@@ -231,7 +231,7 @@ def test_the_signal_to_noise_ratio_is_that_of_its_definition():
 @pytest.fixture(scope="module")
 def smoke():
     with jax.enable_x64(True):
-        yield evolve_correlation.run(evolve_correlation.Config.smoke(), key=KEY, job=NullJob())
+        return evolve_correlation.run(evolve_correlation.Config.smoke(), key=KEY, job=NullJob())
 
 
 def test_individuals_that_diverge_cost_only_themselves():
