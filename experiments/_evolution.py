@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from plasticjax.evolution import (
+    Evolved,
     GenomeSpec,
     Objective,
     Program,
@@ -66,6 +67,31 @@ def fitness_curves(
     if known:
         ax.legend(frameon=False, fontsize=7, loc="lower right")
     return best
+
+
+def fitness_bars(
+    ax,
+    fitness: Mapping[str, Float[Array | np.ndarray, " environments"]],
+    colours: Mapping[str, str],
+) -> None:
+    """Bars of the mean fitness of rules, with the standard deviation over environments."""
+    values = np.stack([np.asarray(one) for one in fitness.values()])
+    values = np.where(np.isfinite(values), values, np.nan)
+    places = np.arange(len(values))
+    colour = [colours[name] for name in fitness]
+    ax.barh(places, values.mean(axis=1), xerr=values.std(axis=1), color=colour, alpha=0.6)
+    ax.set_yticks(places, list(fitness), fontsize=7)
+    ax.invert_yaxis()
+
+
+def champions_of(found: Evolved, specs: PyTree) -> PyTree:
+    """Champions of the searches [seeds]; prints their fitness and their formulas."""
+    champions = jax.tree.map(jnp.asarray, found.state.champions)
+    for seed, fitness in enumerate(found.fitness):
+        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
+        rules = jax.tree.leaves(jax.tree.map(lambda spec, own: formula(own, spec), specs, one))
+        print(f"seed {seed}: fitness {fitness:.3f}, {'; '.join(rules)}")
+    return champions
 
 
 def everywhere(

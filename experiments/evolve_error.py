@@ -32,9 +32,10 @@ from plasticjax.evolution import (
 from ._contract import Claim, Job
 from ._error_task import INPUTS, Course, Task, draw, error_fitness, learn
 from ._evolution import (
+    champions_of,
+    fitness_bars,
     fitness_curves,
     fitness_each,
-    formula,
     known_rules,
     last_fitness,
     latex_formula,
@@ -156,10 +157,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         progress=job.progress,
         description="rules of the error task",
     )
-    champions = jax.tree.map(jnp.asarray, found.state.champions)
-    for seed in range(config.seeds):
-        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
-        print(f"seed {seed}: fitness {found.fitness[seed]:.3f}, {formula(one, spec)}")
+    champions = champions_of(found, spec)
     fresh = tasks_of(config, fresh_key, config.fresh_tasks, config.fresh_duration, config.dt)
     rules = known_rules(ROOMY, list(KNOWN.values()))
     hand = jax.tree.map(lambda leaf: leaf[:1], rules)
@@ -193,14 +191,10 @@ def figure(result: Result):
     latex = latex_formula(champion, space(champion.op.shape[-1]))
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
-    names = [*KNOWN, *(f"seed {seed}" for seed in range(len(result.validation)))]
-    values = np.concatenate([result.known, result.validation])
-    places = np.arange(len(names))
-    colours = ["C1"] * len(KNOWN) + ["C0"] * len(result.validation)
-    finite = np.where(np.isfinite(values), -values, np.nan)
-    rules.barh(places, finite.mean(axis=1), xerr=finite.std(axis=1), color=colours, alpha=0.6)
-    rules.set_yticks(places, names, fontsize=7)
-    rules.invert_yaxis()
+    known = dict(zip(KNOWN, -np.asarray(result.known), strict=True))
+    new = {f"seed {seed}": -np.asarray(one) for seed, one in enumerate(result.validation)}
+    colours = {**dict.fromkeys(known, "C1"), **dict.fromkeys(new, "C0")}
+    fitness_bars(rules, {**known, **new}, colours)
     rules.set(xscale="log", xlabel="minus fitness on fresh tasks, mean and SD")
 
     seconds = np.arange(1, len(result.task.wanted) + 1) / 1000

@@ -31,14 +31,16 @@ from plasticjax.evolution import (
 
 from ._contract import Claim, Job
 from ._evolution import (
+    champions_of,
     everywhere,
+    fitness_bars,
     fitness_curves,
     fitness_each,
-    formula,
     known_rules,
     last_fitness,
     latex_formula,
 )
+from ._reward_figure import draw_agreement, draw_rewards, draw_trials
 from ._reward_rules import NOTHING, PAPER, RULES
 from ._reward_task import (
     DURATION,
@@ -192,10 +194,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         progress=job.progress,
         description="rules of the reward task",
     )
-    champions = jax.tree.map(jnp.asarray, found.state.champions)
-    for seed in range(config.seeds):
-        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
-        print(f"seed {seed}: fitness {found.fitness[seed]:.1f}, {formula(one, spec)}")
+    champions = champions_of(found, spec)
     fresh = experiments_of(config, fresh_key, config.fresh_experiments, config.dt)
     rules = known_rules(ROOMY, [*(text for text, _ in RULES.values()), NOTHING])
     baseline = jax.tree.map(lambda leaf: leaf[:1], rules)
@@ -233,8 +232,6 @@ def of_rule(name: str, result: Result) -> Float[np.ndarray, " fresh"]:
 def figure(result: Result):
     from matplotlib.figure import Figure
 
-    from plasticjax.plotting import raster
-
     fig = Figure(figsize=(10.0, 6.6), layout="constrained")
     (curves, early, late), (totals, rules, beyond) = fig.subplots(2, 3)
     best = fitness_curves(
@@ -247,43 +244,22 @@ def figure(result: Result):
     latex = latex_formula(champion, space(result.space, champion.op.shape[-1]))
     fig.suptitle(f"best champion: $\\Delta w \\propto {latex}$", fontsize=10)
 
-    spikes, reward = np.asarray(result.spikes), np.asarray(result.rewards)
+    spikes, rewards = np.asarray(result.spikes), np.asarray(result.rewards)
     for ax, trials, title in (
         (early, slice(None, 10), "first 10 trials, green: rewarded"),
         (late, slice(-10, None), "last 10 trials of the champion"),
     ):
-        times = [np.flatnonzero(row) * result.dt for row in spikes[trials]]
-        raster(times, ax=ax)
-        right = reward[-1, 0, trials] > 0
-        for row, good in enumerate(right):
-            ax.axhspan(row - 0.5, row + 0.5, color="C2" if good else "C3", alpha=0.12, lw=0)
+        draw_trials(ax, spikes[trials], rewards[-1, 0, trials], result.dt)
         ax.set_title(title, fontsize=9)
-        ax.set(ylabel="trial", xlim=(0, spikes.shape[1] * result.dt))
-
-    for name, one in zip((*PAPER, "champion"), reward, strict=True):
-        own = {"color": "k"} if name == "champion" else {"lw": 0.9}
-        totals.plot(np.cumsum(one, axis=1).mean(axis=0), label=name, **own)
-    totals.set(xlabel="trial", ylabel="cumulative reward")
-    totals.set_title("mean of fresh experiments", fontsize=9)
-    totals.legend(frameon=False, fontsize=6)
+    draw_rewards(totals, dict(zip((*PAPER, "champion"), rewards, strict=True)))
     curves.legend(frameon=False, fontsize=7, loc="upper right", bbox_to_anchor=(1, 0.94))
 
-    names = [*PAPER, "no learning", *(f"seed {seed}" for seed in range(len(result.validation)))]
-    values = np.stack([*(of_rule(name, result) for name in (*PAPER, "")), *result.validation])
-    values = np.where(np.isfinite(values), values, np.nan)
-    colours = ["C1"] * len(PAPER) + ["0.6"] + ["C0"] * len(result.validation)
-    places = np.arange(len(names))
-    rules.barh(places, values.mean(axis=1), xerr=values.std(axis=1), color=colours, alpha=0.6)
-    rules.set_yticks(places, names, fontsize=7)
-    rules.invert_yaxis()
+    known = {name: of_rule(name, result) for name in (*PAPER, "no learning")}
+    new = {f"seed {seed}": np.asarray(one) for seed, one in enumerate(result.validation)}
+    colours = {**dict.fromkeys(known, "C1"), "no learning": "0.6", **dict.fromkeys(new, "C0")}
+    fitness_bars(rules, {**known, **new}, colours)
     rules.set(xlabel="fitness in fresh experiments, mean and SD")
-
-    published = np.array([fitness for _, fitness in RULES.values()])
-    ours = np.asarray(result.known[:-1]).mean(axis=1)
-    beyond.plot(published, np.where(np.isfinite(ours), ours, np.nan), ".", color="C1")
-    beyond.axline((0, 0), slope=1, color="0.7", lw=0.8, ls=":")
-    beyond.set(xlabel="published fitness", ylabel="ours, fresh experiments")
-    beyond.set_title(f"{len(published)} published rules", fontsize=9)
+    draw_agreement(beyond, *published_and_ours(result))
     return fig
 
 
@@ -306,11 +282,15 @@ def evolved_gain(result: Result):
     return gain - mean_of(BASELINE, result)
 
 
+def published_and_ours(result: Result):
+    """Fitness of all published rules: as printed, and the mean over our fresh experiments."""
+    published = np.array([fitness for _, fitness in RULES.values()])
+    return published, np.asarray(result.known[:-1]).mean(axis=1)
+
+
 def agreement(result: Result):
     """Rank correlation of published fitness with ours over all published rules."""
-    published = np.array([fitness for _, fitness in RULES.values()])
-    ours = np.asarray(result.known[:-1]).mean(axis=1)
-    ranks = np.stack([np.searchsorted(np.sort(one), one) for one in (published, ours)])
+    ranks = np.stack([np.searchsorted(np.sort(one), one) for one in published_and_ours(result)])
     return np.full(len(result.validation), np.asarray(np.corrcoef(ranks))[0, 1])
 
 

@@ -33,9 +33,10 @@ from plasticjax.evolution import (
 
 from ._contract import Claim, Job
 from ._evolution import (
+    champions_of,
+    fitness_bars,
     fitness_curves,
     fitness_each,
-    formula,
     known_rules,
     last_fitness,
     latex_formula,
@@ -185,11 +186,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         progress=job.progress,
         description="pairs of rules for Yin-Yang",
     )
-    champions = jax.tree.map(jnp.asarray, found.state.champions)
-    for seed in range(config.seeds):
-        pair = jax.tree.map(lambda leaf, seed=seed: leaf[seed], champions)
-        hidden, output = (formula(one, spec) for one, spec in zip(pair, specs, strict=True))
-        print(f"seed {seed}: {found.fitness[seed]:.1f} %, hidden {hidden}, output {output}")
+    champions = champions_of(found, specs)
 
     hand = known_rules(specs, [(FROZEN, DELTA), (BY_HAND, DELTA)])
     nothing = jax.tree.map(
@@ -240,16 +237,13 @@ def figure(result: Result):
         f"best pair: hidden $\\Delta w \\propto {hidden}$, output $\\Delta w \\propto {output}$",
         fontsize=10,
     )
-    seeds = range(len(result.evolved))
-    names = ["delta, frozen", "by hand", *(f"seed {seed}" for seed in seeds)]
-    tested = np.stack([result.frozen, result.by_hand, *result.evolved])
-    places = np.arange(len(names))
-    colours = ["C1", "C2", *("C0" for _ in seeds)]
-    bars.barh(places, tested.mean(axis=1), xerr=tested.std(axis=1), color=colours, alpha=0.6)
+    known = {"delta, frozen": result.frozen, "by hand": result.by_hand}
+    new = {f"seed {seed}": one for seed, one in enumerate(result.evolved)}
+    colours = {"delta, frozen": "C1", "by hand": "C2", **dict.fromkeys(new, "C0")}
+    fitness_bars(bars, {**known, **new}, colours)
     own = np.asarray(result.own_frozen).mean(axis=1)
-    bars.plot(own, places[2:], "k|", ms=12, label="its output rule, frozen hidden layer")
-    bars.set_yticks(places, names)
-    bars.invert_yaxis()
+    places = len(known) + np.arange(len(own))
+    bars.plot(own, places, "k|", ms=12, label="its output rule, frozen hidden layer")
     bars.set(xlabel="test accuracy of fresh networks (%), mean and SD", xlim=(30, 100))
     bars.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
