@@ -18,6 +18,10 @@ from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
 from ._mnist1d import mnist1d as mnist1d
 from ._mnist1d import mnist1d_sample as mnist1d_sample
+from ._randman import RandMan as RandMan
+from ._randman import manifold as manifold
+from ._randman import randman as randman
+from ._randman import spike_raster as spike_raster
 from ._speech_commands import speech_commands as speech_commands
 from ._speech_commands import speech_noises as speech_noises
 from ._speech_features import augment_speech as augment_speech
@@ -58,4 +62,8 @@ __all__ = [
     "iris",
     "digits",
     "DataUnavailable",
+    "randman",
+    "RandMan",
+    "manifold",
+    "spike_raster",
 ]

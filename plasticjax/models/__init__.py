@@ -19,6 +19,12 @@ from ._microcircuit_types import MicrocircuitOutputs as MicrocircuitOutputs
 from ._microcircuit_types import MicrocircuitVoltages as MicrocircuitVoltages
 from ._microcircuit_types import MicrocircuitWeights as MicrocircuitWeights
 from ._microcircuit_types import softplus_rate as softplus_rate
+from ._surrogate_network import LayerTrace as LayerTrace
+from ._surrogate_network import LeakyReadout as LeakyReadout
+from ._surrogate_network import NetworkTrace as NetworkTrace
+from ._surrogate_network import SurrogateLayer as SurrogateLayer
+from ._surrogate_network import SurrogateNetwork as SurrogateNetwork
+from ._surrogate_network import surrogate_network as surrogate_network
 
 __all__ = [
     "FirstSpikeNetwork",
@@ -40,4 +46,10 @@ __all__ = [
     "softplus_rate",
     "LeastActionMicrocircuit",
     "random_microcircuit",
+    "SurrogateNetwork",
+    "SurrogateLayer",
+    "LeakyReadout",
+    "LayerTrace",
+    "NetworkTrace",
+    "surrogate_network",
 ]

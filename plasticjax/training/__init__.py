@@ -15,8 +15,14 @@ from ._first_spike_update import (
 from ._first_spike_update import (
     step_schedule as step_schedule,
 )
+from ._forward_gradient import first_maximum_errors as first_maximum_errors
+from ._forward_gradient import forward_gradient as forward_gradient
+from ._forward_gradient import spike_factor as spike_factor
+from ._forward_gradient import stepwise_errors as stepwise_errors
 from ._loop import Batch as Batch
 from ._loop import train_epoch as train_epoch
+from ._membrane_losses import max_over_time as max_over_time
+from ._membrane_losses import membrane_loss as membrane_loss
 from ._spike_losses import (
     first_spike_class as first_spike_class,
 )
@@ -32,6 +38,11 @@ from ._spike_losses import (
 from ._spike_losses import (
     spike_time_mse as spike_time_mse,
 )
+from ._spike_regularisers import InputMoments as InputMoments
+from ._spike_regularisers import input_moments as input_moments
+from ._spike_regularisers import moment_gradient as moment_gradient
+from ._spike_regularisers import moment_penalty as moment_penalty
+from ._spike_regularisers import rate_penalty as rate_penalty
 
 __all__ = [
     "train_epoch",
@@ -46,4 +57,15 @@ __all__ = [
     "shift_invariant_mse",
     "first_spike_class",
     "nearest_spike_class",
+    "membrane_loss",
+    "max_over_time",
+    "forward_gradient",
+    "first_maximum_errors",
+    "stepwise_errors",
+    "spike_factor",
+    "input_moments",
+    "InputMoments",
+    "moment_penalty",
+    "moment_gradient",
+    "rate_penalty",
 ]

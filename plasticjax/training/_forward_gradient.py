@@ -1,0 +1,178 @@
+"""Gradients of spiking networks that are computed forwards in time, from what a synapse can see."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from plasticjax.models import LayerTrace, LeakyReadout, SurrogateLayer, SurrogateNetwork
+
+Factor = Callable[[LayerTrace], Float[Array, "steps post"]]
+
+
+def first_maximum_errors(
+    readout: Float[Array, "steps classes"], label: Int[Array, ""]
+) -> Float[Array, "steps classes"]:
+    r"""The derivative of `membrane_loss` by the potentials: $\mathrm{softmax}_k - y_k$ at the first
+    maximum of each, 0 elsewhere.
+
+    Args:
+        readout: potentials, [steps, classes] (dimensionless).
+        label: the true class, scalar.
+
+    Returns:
+        Errors, [steps, classes] (dimensionless).
+    """
+    when = jnp.argmax(readout, axis=0)
+    error = jax.nn.softmax(jnp.max(readout, axis=0)) - jax.nn.one_hot(label, readout.shape[1])
+    return jnp.where(jnp.arange(len(readout))[:, None] == when, error.astype(readout.dtype), 0)
+
+
+def stepwise_errors(
+    readout: Float[Array, "steps classes"], label: Int[Array, ""]
+) -> Float[Array, "steps classes"]:
+    r"""The derivative of the cross-entropy at each step, mean over steps, by the potentials.
+
+    Args:
+        readout: potentials, [steps, classes] (dimensionless).
+        label: the true class, scalar.
+
+    Returns:
+        Errors, [steps, classes] (dimensionless).
+
+    Source: Bellec et al. (2020), Nat. Commun. 11, 3625 (e-prop).
+    """
+    target = jax.nn.one_hot(label, readout.shape[1], dtype=readout.dtype)
+    return (jax.nn.softmax(readout) - target) / len(readout)
+
+
+def spike_factor(width: float = 1.0) -> Factor:
+    r"""The factor of a stochastic neuron, own spikes over the width of its escape noise, $S_j /
+    \Delta u$.
+
+    Args:
+        width: of the escape noise (units of the threshold).
+
+    Returns:
+        The factor for `forward_gradient`.
+
+    Source: Gardner & Grüning (2021), Front. Comput. Neurosci. 15, 617862.
+    """
+    return lambda trace: trace.spikes / width
+
+
+def forward_gradient(
+    network: SurrogateNetwork,
+    spikes: Float[Array, "steps pre"],
+    label: Int[Array, ""],
+    *,
+    errors: Callable = first_maximum_errors,
+    factor: Factor | None = None,
+    feedback: Sequence[Float[Array, "post classes"]] | None = None,
+    gated: bool = True,
+) -> SurrogateNetwork:
+    r"""A gradient of the loss by all weights, in one pass forwards in time.
+
+    Each synapse keeps an eligibility: how the potential of its neuron depends on it, times a factor
+    of that neuron, filtered as the readout filters spikes. Errors of the readout reach the neuron
+    by feedback weights. For one hidden layer without recurrence, with the defaults and a detached
+    reset, this is the gradient of backpropagation through time. Everything else approximates it:
+
+    - `errors=stepwise_errors`, `TriangleSurrogate` and recurrent layers: e-prop (Bellec et al.
+      2020), which leaves out how neurons act on each other;
+    - `factor=spike_factor(...)`: the factor of Gardner & Grüning (2021);
+    - `feedback` of random numbers: broadcast alignment;
+    - several hidden layers: errors pass by the product of the weights above, at once;
+    - `gated=False`: the eligibility ignores resets. It is then an outer product.
+
+    Args:
+        network: the network; resets are taken as detached.
+        spikes: input of one sample, [steps, pre] (dimensionless).
+        label: the true class, scalar.
+        errors: `(readout, label) -> errors` by step and class.
+        factor: `trace -> [steps, post]`, what takes the place of the derivative of a spike by the
+            potential; `None`: the surrogate of each layer.
+        feedback: weights of the errors for each hidden layer, [post, classes] each; `None`: the
+            product of the weights above.
+        gated: whether a reset erases the eligibility.
+
+    Returns:
+        The gradient, in the place of the weights of the network; `None` for the rest.
+
+    Raises:
+        ValueError: if `feedback` does not fit.
+    """
+    trace = network(spikes)
+    error = errors(trace.readout, label)
+    feedback = _symmetric(network) if feedback is None else list(feedback)
+    shapes = [(len(layer.weights), error.shape[1]) for layer in network.hidden]
+    if [weights.shape for weights in feedback] != shapes:
+        raise ValueError(
+            f"feedback has shapes {[weights.shape for weights in feedback]}; expected one matrix "
+            f"[post, classes] for each hidden layer: {shapes}"
+        )
+    below = [spikes, *(layer.spikes for layer in trace.hidden)]
+    found = []
+    for layer, own, seen, weights in zip(
+        network.hidden, trace.hidden, below[:-1], feedback, strict=True
+    ):
+        slope = layer.surrogate(own.voltage - 1) if factor is None else factor(own)
+        accumulate = partial(_accumulate, layer, network.readout, own.spikes, slope, gated)
+        signal = error @ weights.T
+        found.append(accumulate(seen, signal))
+        if layer.recurrent is not None:
+            earlier = jnp.concatenate([jnp.zeros_like(own.spikes[:1]), own.spikes[:-1]])
+            found.append(accumulate(earlier, signal))
+    found.append(error.T @ network.readout.filter(below[-1]))
+    nothing = jax.tree.map(lambda leaf: None, network)
+    return eqx.tree_at(_plastic(network), nothing, found, is_leaf=lambda leaf: leaf is None)
+
+
+def _plastic(network: SurrogateNetwork):
+    """Where the weights are, from the input to the readout."""
+
+    def places(tree):
+        found = []
+        for layer, own in zip(tree.hidden, network.hidden, strict=True):
+            found.append(layer.weights)
+            if own.recurrent is not None:
+                found.append(layer.recurrent)
+        return [*found, tree.readout.weights]
+
+    return places
+
+
+def _accumulate(layer: SurrogateLayer, readout: LeakyReadout, fired, slope, gated, seen, signal):
+    """Sum over time of the signal of each neuron times the filtered eligibility of its synapses."""
+    alpha, beta = (jnp.broadcast_to(d, fired.shape[1:]) for d in layer.decays)
+    gain = 1 - beta if layer.normalised else jnp.ones_like(beta)
+    keeps = 1 - fired if gated else jnp.ones_like(fired)
+    slow, fast = (jnp.exp(-readout.dt / tau) for tau in (readout.tau_mem, readout.tau_syn))
+
+    def step(carry, at):
+        traces, eligibility, current, potential, total = carry
+        seen, keep, slope, signal = at
+        total += signal[:, None] * potential
+        potential, current = (
+            slow * potential + current,
+            fast * current + slope[:, None] * eligibility,
+        )
+        eligibility = (beta[:, None] * eligibility + gain[:, None] * traces) * keep[:, None]
+        traces = alpha[:, None] * traces + seen
+        return (traces, eligibility, current, potential, total), None
+
+    zero = jnp.zeros((fired.shape[1], seen.shape[1]), fired.dtype)
+    begin = (zero,) * 5
+    (*_, potential, total), _ = jax.lax.scan(step, begin, (seen, keeps, slope, signal[:-1]))
+    return total + signal[-1][:, None] * potential
+
+
+def _symmetric(network: SurrogateNetwork):
+    """For each hidden layer the product of all weights above it, transposed."""
+    found = [network.readout.weights.T]
+    for layer in network.hidden[:0:-1]:
+        found.insert(0, layer.weights.T @ found[0])
+    return found
