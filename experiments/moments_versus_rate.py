@@ -19,16 +19,14 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from plasticjax.data import randman, spike_raster
 from plasticjax.models import NetworkTrace, SurrogateNetwork, surrogate_network
-from plasticjax.neurons import FastSigmoidSurrogate
+from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate
 from plasticjax.training import (
     Batch,
-    forward_gradient,
     input_moments,
     max_over_time,
     membrane_loss,
     moment_penalty,
     rate_penalty,
-    spike_factor,
     train_epoch,
 )
 
@@ -124,19 +122,21 @@ def penalty(condition: Condition, traces: NetworkTrace) -> Float[Array, ""]:
 def gradient(
     config: Config, condition: Condition, network: SurrogateNetwork, batch: Batch, *, local: bool
 ):
-    """Of loss and regulariser; the local rule replaces that of the loss."""
+    """Of loss and regulariser, by backpropagation through time or by the local rule.
+
+    For one hidden layer the rule is the gradient with another surrogate (see `forward_gradient`,
+    which computes it forwards in time).
+    """
+    own_spikes = OwnSpikeSurrogate(config.width)
 
     def total(network):
+        if local:
+            network = eqx.tree_at(lambda net: net.hidden[0].surrogate, network, own_spikes)
         traces = jax.vmap(network)(batch.inputs)
         losses = jax.vmap(membrane_loss)(traces.readout, batch.targets)
-        return penalty(condition, traces) + (0 if local else losses.mean())
+        return losses.mean() + penalty(condition, traces)
 
-    found = eqx.filter_grad(total)(network)
-    if not local:
-        return found
-    rule = partial(forward_gradient, factor=spike_factor(config.width))
-    each = jax.vmap(rule, (None, 0, 0))(network, batch.inputs, batch.targets)
-    return jax.tree.map(lambda own, one: own + one.mean(axis=0), found, each)
+    return eqx.filter_grad(total)(network)
 
 
 def measure(network: SurrogateNetwork, rasters, labels) -> Float[Array, " numbers"]:

@@ -18,6 +18,9 @@ from ._mnist import downsample_mnist as downsample_mnist
 from ._mnist import mnist as mnist
 from ._mnist1d import mnist1d as mnist1d
 from ._mnist1d import mnist1d_sample as mnist1d_sample
+from ._nmnist_sim import CameraEvents as CameraEvents
+from ._nmnist_sim import camera_raster as camera_raster
+from ._nmnist_sim import nmnist_sim as nmnist_sim
 from ._randman import RandMan as RandMan
 from ._randman import manifold as manifold
 from ._randman import randman as randman
@@ -66,4 +69,7 @@ __all__ = [
     "RandMan",
     "manifold",
     "spike_raster",
+    "nmnist_sim",
+    "camera_raster",
+    "CameraEvents",
 ]

@@ -7,6 +7,7 @@ from ._surrogate import AbstractSurrogate as AbstractSurrogate
 from ._surrogate import ArctanSurrogate as ArctanSurrogate
 from ._surrogate import FastSigmoidSurrogate as FastSigmoidSurrogate
 from ._surrogate import GaussianSurrogate as GaussianSurrogate
+from ._surrogate import OwnSpikeSurrogate as OwnSpikeSurrogate
 from ._surrogate import SigmoidSurrogate as SigmoidSurrogate
 from ._surrogate import TriangleSurrogate as TriangleSurrogate
 from ._surrogate import surrogate_spike as surrogate_spike
@@ -19,6 +20,7 @@ __all__ = [
     "ArctanSurrogate",
     "FastSigmoidSurrogate",
     "GaussianSurrogate",
+    "OwnSpikeSurrogate",
     "SigmoidSurrogate",
     "TriangleSurrogate",
     "surrogate_spike",

@@ -94,6 +94,22 @@ class ArctanSurrogate(AbstractSurrogate):
         return 1 / (1 + (self.scale * margin) ** 2)
 
 
+class OwnSpikeSurrogate(AbstractSurrogate):
+    r"""$\Theta(u) / \Delta u$: own spikes over the width of an escape noise.
+
+    The derivative of the logarithm of the likelihood of the spikes of a stochastic neuron. Source:
+    Gardner & Grüning (2021), Front. Comput. Neurosci. 15, 617862.
+
+    Attributes:
+        width: $\Delta u$, scalar, in units of the threshold (dimensionless).
+    """
+
+    width: float | Float[Array, ""] = 1.0
+
+    def __call__(self, margin):
+        return (margin > 0) / jnp.asarray(self.width, margin.dtype)
+
+
 def surrogate_spike(
     margin: Float[Array, "..."], surrogate: AbstractSurrogate
 ) -> Float[Array, "..."]:

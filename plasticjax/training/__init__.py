@@ -17,7 +17,6 @@ from ._first_spike_update import (
 )
 from ._forward_gradient import first_maximum_errors as first_maximum_errors
 from ._forward_gradient import forward_gradient as forward_gradient
-from ._forward_gradient import spike_factor as spike_factor
 from ._forward_gradient import stepwise_errors as stepwise_errors
 from ._loop import Batch as Batch
 from ._loop import train_epoch as train_epoch
@@ -62,7 +61,6 @@ __all__ = [
     "forward_gradient",
     "first_maximum_errors",
     "stepwise_errors",
-    "spike_factor",
     "input_moments",
     "InputMoments",
     "moment_penalty",

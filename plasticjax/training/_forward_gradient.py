@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from plasticjax.models import LayerTrace, LeakyReadout, SurrogateLayer, SurrogateNetwork
-
-Factor = Callable[[LayerTrace], Float[Array, "steps post"]]
+from plasticjax.models import LeakyReadout, SurrogateLayer, SurrogateNetwork
+from plasticjax.neurons import AbstractSurrogate
 
 
 def first_maximum_errors(
@@ -49,28 +48,13 @@ def stepwise_errors(
     return (jax.nn.softmax(readout) - target) / len(readout)
 
 
-def spike_factor(width: float = 1.0) -> Factor:
-    r"""The factor of a stochastic neuron, own spikes over the width of its escape noise, $S_j /
-    \Delta u$.
-
-    Args:
-        width: of the escape noise (units of the threshold).
-
-    Returns:
-        The factor for `forward_gradient`.
-
-    Source: Gardner & Grüning (2021), Front. Comput. Neurosci. 15, 617862.
-    """
-    return lambda trace: trace.spikes / width
-
-
 def forward_gradient(
     network: SurrogateNetwork,
     spikes: Float[Array, "steps pre"],
     label: Int[Array, ""],
     *,
     errors: Callable = first_maximum_errors,
-    factor: Factor | None = None,
+    surrogate: AbstractSurrogate | None = None,
     feedback: Sequence[Float[Array, "post classes"]] | None = None,
     gated: bool = True,
 ) -> SurrogateNetwork:
@@ -83,7 +67,7 @@ def forward_gradient(
 
     - `errors=stepwise_errors`, `TriangleSurrogate` and recurrent layers: e-prop (Bellec et al.
       2020), which leaves out how neurons act on each other;
-    - `factor=spike_factor(...)`: the factor of Gardner & Grüning (2021);
+    - `surrogate=OwnSpikeSurrogate()`: the factor of Gardner & Grüning (2021);
     - `feedback` of random numbers: broadcast alignment;
     - several hidden layers: errors pass by the product of the weights above, at once;
     - `gated=False`: the eligibility ignores resets. It is then an outer product.
@@ -93,8 +77,8 @@ def forward_gradient(
         spikes: input of one sample, [steps, pre] (dimensionless).
         label: the true class, scalar.
         errors: `(readout, label) -> errors` by step and class.
-        factor: `trace -> [steps, post]`, what takes the place of the derivative of a spike by the
-            potential; `None`: the surrogate of each layer.
+        surrogate: what takes the place of the derivative of a spike by the potential; `None`: the
+            surrogate of each layer.
         feedback: weights of the errors for each hidden layer, [post, classes] each; `None`: the
             product of the weights above.
         gated: whether a reset erases the eligibility.
@@ -119,7 +103,7 @@ def forward_gradient(
     for layer, own, seen, weights in zip(
         network.hidden, trace.hidden, below[:-1], feedback, strict=True
     ):
-        slope = layer.surrogate(own.voltage - 1) if factor is None else factor(own)
+        slope = (layer.surrogate if surrogate is None else surrogate)(own.voltage - 1)
         accumulate = partial(_accumulate, layer, network.readout, own.spikes, slope, gated)
         signal = error @ weights.T
         found.append(accumulate(seen, signal))

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from plasticjax.models import surrogate_network
-from plasticjax.neurons import FastSigmoidSurrogate, TriangleSurrogate
+from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate, TriangleSurrogate
 from plasticjax.training import (
     first_maximum_errors,
     forward_gradient,
     max_over_time,
     membrane_loss,
-    spike_factor,
     stepwise_errors,
 )
 
@@ -46,7 +45,9 @@ def assert_equal(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("surrogate", [FastSigmoidSurrogate(10.0), TriangleSurrogate()])
+@pytest.mark.parametrize(
+    "surrogate", [FastSigmoidSurrogate(10.0), TriangleSurrogate(), OwnSpikeSurrogate(0.5)]
+)
 def test_one_hidden_layer_has_the_gradient_of_backpropagation(x64, surrogate):
     network, spikes = case(surrogate=surrogate)
     assert_equal(forward_gradient(network, spikes, LABEL), bptt(network, spikes))
@@ -80,13 +81,19 @@ def test_the_factor_of_own_spikes_and_other_feedback_change_the_hidden_layer_onl
     network, spikes = case(surrogate=FastSigmoidSurrogate(10.0))
     exact = bptt(network, spikes)
     feedback = [jax.random.normal(KEY, (20, 4))]
-    for options in ({"factor": spike_factor(0.5)}, {"feedback": feedback}, {"gated": False}):
+    for options in (
+        {"surrogate": OwnSpikeSurrogate(0.5)},
+        {"feedback": feedback},
+        {"gated": False},
+    ):
         found = forward_gradient(network, spikes, LABEL, **options)
         assert np.all(np.isfinite(found.hidden[0].weights))
         assert not np.allclose(found.hidden[0].weights, exact.hidden[0].weights)
         np.testing.assert_allclose(found.readout.weights, exact.readout.weights, rtol=1e-11)
     half, one = (
-        forward_gradient(network, spikes, LABEL, factor=spike_factor(width)).hidden[0].weights
+        forward_gradient(network, spikes, LABEL, surrogate=OwnSpikeSurrogate(width))
+        .hidden[0]
+        .weights
         for width in (0.5, 1.0)
     )
     np.testing.assert_allclose(half, 2 * one)
