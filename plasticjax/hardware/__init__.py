@@ -18,6 +18,8 @@ from ._chip_events import event_word as event_word
 from ._chip_events import merge_events as merge_events
 from ._chip_events import ticks_to_us as ticks_to_us
 from ._chip_profile import ChipProfile as ChipProfile
+from ._chip_rule import ChipRule as ChipRule
+from ._chip_rule import chip_rule as chip_rule
 from ._compatibility import homeostasis_8bit as homeostasis_8bit
 from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
@@ -54,6 +56,8 @@ from ._random_inputs import random_inputs as random_inputs
 from ._readout import ColumnView as ColumnView
 from ._readout import RowView as RowView
 from ._readout import RowWrite as RowWrite
+from ._rule_code import RuleCode as RuleCode
+from ._rule_code import rule_code as rule_code
 from ._scheduler import Call as Call
 from ._scheduler import Plasticity as Plasticity
 from ._scheduler import Timetable as Timetable
@@ -121,6 +125,8 @@ __all__ = [
     "batch_tables",
     "BatchTables",
     "emulate_batch",
+    "rule_code",
+    "RuleCode",
     "emit_cpp",
     "run_on_host",
     "HostRun",
@@ -173,6 +179,8 @@ __all__ = [
     "RowView",
     "RowWrite",
     "ColumnView",
+    "chip_rule",
+    "ChipRule",
     "timetable",
     "Timetable",
     "Call",
