@@ -81,14 +81,16 @@ class RuleCode(eqx.Module):
         return jnp.stack(spread or [jnp.zeros(shape, jnp.int32)])
 
 
-def rule_code(tables: BatchTables) -> RuleCode:
+def rule_code(tables: BatchTables, *, lengths: tuple[int, int, int] = (0, 0, 0)) -> RuleCode:
     """Programs as arrays that a jitted function takes, such as a rule of the emulated chip.
 
     `jax.vmap(function)(rule_code(tables))` runs a function of one rule for all of them. Other rules
-    of the same signals need no new compilation if they are as many and not much longer.
+    of the same signals need no new compilation if the code has the same shape.
 
     Args:
         tables: of `batch_tables`.
+        lengths: least numbers of scalar operations, constants and vector operations, to which
+            shorter code is filled up; longer code is filled up to a multiple of 16.
 
     Returns:
         The code, with a leading axis [rules].
@@ -101,7 +103,8 @@ def rule_code(tables: BatchTables) -> RuleCode:
 
     place, scalar_place = (np.tile(np.arange(n), (rules, 1)) for n in tables.registers)
     scalars = _renumbered(tables.scalars, tables.scalar_counts, max(n_scalars, 1), scalar_place)
-    constants = _padded(tables.constants[..., 4], -(-tables.constants.shape[1] // 8) * 8)
+    scalars = _padded(scalars, lengths[0])
+    constants = _padded(tables.constants[..., 4], lengths[1])
     for slot in range(tables.constants.shape[1]):
         own = np.flatnonzero(slot < tables.constant_counts)
         place[own, tables.constants[own, slot, 5]] = n_vectors + slot
@@ -109,6 +112,7 @@ def rule_code(tables: BatchTables) -> RuleCode:
         *(tables.vectors, tables.vector_counts, n_vectors + constants.shape[1]),
         *(place, scalar_place),
     )
+    vectors = _padded(vectors, lengths[2])
     stores = np.take_along_axis(place, tables.stores, 1)
     return RuleCode(
         scalars=jnp.asarray(scalars, jnp.int32),
@@ -137,10 +141,12 @@ def _renumbered(rows, counts, first, place, scalar_place=None):
             args[splat, 0] = scalar_place[own[splat], row[splat, 1]]
         code[own, number] = np.column_stack([row[:, 0], args, row[:, 4]])
         place[own, row[:, 5]] = first + number
-    return _padded(code, -(-used // STEP) * STEP if used else 0)
+    return code
 
 
-def _padded(array, size: int):
+def _padded(array, least: int):
+    """Filled up with zeros, which stand for harmless operations that nothing reads."""
+    size = max(least, -(-array.shape[1] // STEP) * STEP)
     more = [(0, 0)] * array.ndim
     more[1] = (0, size - array.shape[1])
     return np.pad(array, more)
