@@ -31,7 +31,7 @@ FULL_CHIP = {
     "dt_us": 0.1,
     "duration_us": 2000.0,
     "input_hz": 20.0,  # biological
-    "weight": 17,  # neurons spike at 20 Hz or less
+    "weight": 13,  # neurons spike at just less than 20 Hz
     "sensors": True,
 }
 LOWERING = {"kind": "lowering", "rules": 40}

@@ -241,7 +241,7 @@ def figure(result: Result):
     ticks = [tick for tick in (-50, -30, -20, -10, -5, -3) if tick > 1.6 * result.nothing]
     ax.set_yticks(ticks, [f"{tick}" for tick in ticks])
     ax.yaxis.set_minor_locator(_no_ticks())
-    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    ax.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     genome = genomes_of(result.champions)[best]
     found = latex_formula(genome, spec(result.champions.op.shape[-1]))
     ax.set_title(f"best: $\\Delta w \\propto {found}$", fontsize=9)

@@ -43,7 +43,7 @@ def _homeostasis(case: dict) -> Measure:
 
 
 def _full_chip(case: dict) -> Measure:
-    """512 neurons, all synapses in use, a source for each row."""
+    """512 neurons, all synapses in use, a source for each row; every second row is inhibitory."""
     import jax
     import numpy as np
 
@@ -64,6 +64,7 @@ def _full_chip(case: dict) -> Measure:
         weights=case["weight"],
         rows=256,
         labels=labels.astype(int),
+        row_modes=[[1, 2] * 128] * case["hemispheres"],
     )
 
 
