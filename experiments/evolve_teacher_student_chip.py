@@ -76,7 +76,7 @@ class Config:
 
     @classmethod
     def smoke(cls) -> "Config":
-        return cls(seeds=2, generations=10, lam=64, trials=3, tests=6, calls=80, at_once=24, dt=2.5)
+        return cls(seeds=2, generations=8, lam=64, trials=3, tests=6, calls=80, at_once=24, dt=2.5)
 
 
 class Result(NamedTuple):
