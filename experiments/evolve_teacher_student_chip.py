@@ -121,23 +121,17 @@ class OnChip:
     def evaluate(self, genomes: PyTree, keys: Key[Array, " rules"]) -> Float[np.ndarray, " rules"]:
         """Mean fitness over all trials; minus infinity for what cannot be lowered."""
         host = jax.tree.map(np.asarray, genomes)
-        programs = [
-            candidate(jax.tree.map(lambda leaf, n=n: leaf[n], host), self.space,
-                      self.config.learning_rate, "candidate")
-            for n in range(len(keys))
-        ]  # fmt: skip
+        able, places = [], []
+        for n in range(len(keys)):
+            genome = jax.tree.map(lambda leaf, n=n: leaf[n], host)
+            program = candidate(genome, self.space, self.config.learning_rate, "candidate")
+            if program is not None:
+                able.append(program)
+                places.append(n)
         found = np.full(len(keys), -np.inf)
-        able = [n for n, program in enumerate(programs) if program is not None]
-        for first in range(0, len(able), self.config.at_once):
-            some = able[first : first + self.config.at_once]
-            result = run_rules(
-                [programs[n] for n in some],
-                self.trials,
-                keys[0],
-                self.config.dt,
-                self.config.at_once,
-            )
-            found[some] = np.asarray(fitness(result)).mean(axis=1)
+        if able:
+            result = run_rules(able, self.trials, keys[0], self.config.dt, self.config.at_once)
+            found[places] = fitness(result).mean(axis=1)
         return found
 
 

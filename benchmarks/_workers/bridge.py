@@ -137,9 +137,9 @@ def _rules(count: int):
     )
     draw = jax.jit(lambda key: random_genome(spec, key=key))
     found = []
-    for seed in itertools.count():
-        if len(found) == count:
-            return found
+    seeds = itertools.count()
+    while len(found) < count:
+        seed = next(seeds)
         update = increment(Program(draw(jax.random.key(seed)), spec).rule(), bound=HardBound(0, 1))
 
         def again(update=update):
@@ -150,6 +150,7 @@ def _rules(count: int):
         program = again()
         if len(program.ops) >= 20:
             found.append((again, program))
+    return found
 
 
 def _lowering(case: dict) -> Measure:

@@ -42,6 +42,7 @@ from ._fixed_pattern import draw_chip as draw_chip
 from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
+from ._lane_order import columns_from_row16 as columns_from_row16
 from ._lower import lower as lower
 from ._measured import measured as measured
 from ._observe import decode as decode
@@ -131,6 +132,7 @@ __all__ = [
     "run_on_host",
     "HostRun",
     "host_compiler",
+    "columns_from_row16",
     "piecewise_linear",
     "shipped_rules",
     "ShippedRule",
