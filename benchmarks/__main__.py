@@ -7,9 +7,11 @@ import pathlib
 import sys
 
 from benchmarks import (
+    _bridge_report,
     _energy_report,
     _evolution_report,
     _report,
+    bridge,
     energy,
     evolution,
     first_spike,
@@ -40,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         help="sizes of the scaling table, by default 100 to 1000000",
     )
     _add_common(rules, ",".join(evolution.PEERS))
+    chip = suites.add_parser("bridge", help="the emulated BrainScaleS-2 chip and lowered rules")
+    _add_common(chip)
     return parser
 
 
@@ -47,10 +51,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _add_common(suite: argparse.ArgumentParser, peers: str) -> None:
-    suite.add_argument(
-        "--peers", type=_names, metavar="LIST", help=f"of {peers}; by default all that can run"
-    )
+def _add_common(suite: argparse.ArgumentParser, peers: str = "") -> None:
+    if peers:
+        suite.add_argument(
+            "--peers", type=_names, metavar="LIST", help=f"of {peers}; by default all that can run"
+        )
     suite.add_argument(
         "--repeats", type=int, default=7, help="rounds of each (default %(default)s)"
     )
@@ -96,6 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(options: argparse.Namespace):
     """The report of the chosen suite, and its lines for people."""
     common = {"repeats": options.repeats, "pythons": dict(options.python)}
+    if options.suite == "bridge":
+        report = bridge.run(**common)
+        return report, _bridge_report.lines(report)
     if options.suite == "evolution":
         peers = list(evolution.PEERS) if options.peers is None else options.peers
         sizes = {"cores": options.cores, "populations": options.populations}

@@ -1,7 +1,8 @@
 """What an experiment promises, and what the command that runs it provides.
 
 An experiment is a module of this package. The first line of its docstring is its summary, and it
-exports `Config`, `run(config, *, key, job) -> Result`, `figure(result)` and `CLAIMS`.
+exports `Config`, `run(config, *, key, job) -> Result`, `figure(result)` and `CLAIMS`. It may also
+export `files(result) -> {name: text}`, texts that are written beside the figure.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -21,7 +21,7 @@ from ._claims import judge
 from ._config import fingerprint
 from ._discovery import Experiment
 from ._errors import UserError
-from ._files import write, write_json
+from ._files import write, write_json, write_text
 from ._job import RunJob
 
 _DTYPES = ("float32", "float64")
@@ -64,6 +64,8 @@ def execute(
         claims = judge(module.CLAIMS, result, seeds=config.seeds, size=size)
         if leads:
             _write_figure(directory / "figure.png", module.figure, result)
+            for file, text in getattr(module, "files", _no_files)(result).items():
+                write_text(directory / file, text)
     if spread and not job.spreads and leads:
         print(f"note: {experiment.name} runs on one device; --devices does not speed it up")
     metrics = {
@@ -86,6 +88,10 @@ def execute(
     if leads:
         write_json(directory / "metrics.json", metrics)
     return directory, metrics
+
+
+def _no_files(result: Any) -> dict[str, str]:
+    return {}
 
 
 def _write_figure(path: Path, figure: Any, result: Any) -> None:

@@ -1,12 +1,14 @@
 """Firing rates find their target: the homeostasis demo of BrainScaleS-2, on the emulated chip.
 
 One Poisson source drives all neurons through one row of synapses. Every 10 ms the plasticity
-processors read the rate counters and move each weight by one towards the target rate. Times are
+processors read the rate counters and move each weight by one towards the target rate. The rule is
+lowered from its form in real numbers, and the emulation of its integers runs on the chip. Times are
 those of the hardware, a thousand times faster than biology. The numbers to reproduce are those of
 the public tutorial (`ts_11-plasticity_homeostasis`), measured on a real chip.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -18,17 +20,23 @@ from plasticjax.hardware import (
     BackgroundGenerator,
     ChipEvents,
     ChipProfile,
+    ChipRule,
     EmulatorSettings,
+    IntegerProgram,
     Plasticity,
-    RowView,
-    RowWrite,
+    SignHomeostasis,
+    chip_rule,
     configure,
     draw_chip,
     event_word,
     initial_state,
+    lower,
     merge_events,
+    rate,
     run_chip,
+    weight,
 )
+from plasticjax.plasticity import increment
 
 from ._contract import SIZES, Claim, Job, Size
 
@@ -70,9 +78,16 @@ class Result(NamedTuple):
     alive: Bool[np.ndarray, "seeds neuron"]
 
 
-def sign_rule(view: RowView, key: Key[Array, ""]) -> RowWrite:
-    """One step towards the target count."""
-    return RowWrite(view.weights + jnp.sign(view.symbols - view.rates))
+def lowered_rule(goal: int) -> IntegerProgram:
+    """The rule in real numbers, one step towards the count `goal`, as the processor runs it."""
+    rule = increment(SignHomeostasis(float(goal)))
+    return lower(rule, syn=weight(), post=rate(), rounding="floor", name="homeostasis")
+
+
+@cache
+def rule_on_chip(goal: int) -> ChipRule:
+    """The same object for the same goal, so that it is compiled once."""
+    return chip_rule(lowered_rule(goal))
 
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
@@ -94,10 +109,8 @@ def on_one_chip(config: Config, key: Key[Array, ""], job: Job, bar):
     wired = configure(chip, weights=0, row_modes=first_row)
     end = (config.calls + 0.5) * config.period
     events = one_source(config, end, source_key)
-    goal = jnp.int32(round(config.target * config.period / 1000))
-    rule = Plasticity(
-        sign_rule, config.period, config.period, config.calls, rows=(0,), symbols=goal
-    )
+    lowered = rule_on_chip(round(config.target * config.period / 1000))
+    rule = Plasticity(lowered, config.period, config.period, config.calls, rows=(0,))
     settings = EmulatorSettings(dt_us=config.dt, sensors=False, max_spikes=1)
 
     nothing = np.zeros((config.calls, config.hemispheres * config.columns), np.int32)

@@ -18,6 +18,8 @@ from ._chip_events import event_word as event_word
 from ._chip_events import merge_events as merge_events
 from ._chip_events import ticks_to_us as ticks_to_us
 from ._chip_profile import ChipProfile as ChipProfile
+from ._chip_rule import ChipRule as ChipRule
+from ._chip_rule import chip_rule as chip_rule
 from ._compatibility import homeostasis_8bit as homeostasis_8bit
 from ._compatibility import pong_8bit as pong_8bit
 from ._cost import Cost as Cost
@@ -40,6 +42,7 @@ from ._fixed_pattern import draw_chip as draw_chip
 from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
+from ._lane_order import columns_from_row16 as columns_from_row16
 from ._lower import lower as lower
 from ._measured import measured as measured
 from ._observe import decode as decode
@@ -54,6 +57,8 @@ from ._random_inputs import random_inputs as random_inputs
 from ._readout import ColumnView as ColumnView
 from ._readout import RowView as RowView
 from ._readout import RowWrite as RowWrite
+from ._rule_code import RuleCode as RuleCode
+from ._rule_code import rule_code as rule_code
 from ._scheduler import Call as Call
 from ._scheduler import Plasticity as Plasticity
 from ._scheduler import Timetable as Timetable
@@ -121,10 +126,13 @@ __all__ = [
     "batch_tables",
     "BatchTables",
     "emulate_batch",
+    "rule_code",
+    "RuleCode",
     "emit_cpp",
     "run_on_host",
     "HostRun",
     "host_compiler",
+    "columns_from_row16",
     "piecewise_linear",
     "shipped_rules",
     "ShippedRule",
@@ -173,6 +181,8 @@ __all__ = [
     "RowView",
     "RowWrite",
     "ColumnView",
+    "chip_rule",
+    "ChipRule",
     "timetable",
     "Timetable",
     "Call",

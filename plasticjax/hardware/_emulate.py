@@ -1,6 +1,6 @@
 """Runs an integer program in JAX, bit for bit as the plasticity processor would."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -31,7 +31,7 @@ def emulate(program: IntegerProgram, *, debug: bool = False) -> Emulation:
     """
 
     def run(raw: Mapping[str, Any]) -> dict[str, Any]:
-        values = [_placed(raw, wanted, debug) for wanted in program.inputs]
+        values = [placed(raw, wanted, debug) for wanted in program.inputs]
         shape = _shape(program, values)
         wanted = [output.value for output in program.outputs]
         results = run_ops(program.ops, wanted, values, program.tables)
@@ -54,14 +54,20 @@ def random_tape(program: IntegerProgram, shape: tuple[int, int], *, key: Any) ->
     Returns:
         One array [post, pre] for each draw of the program, to be merged with its other inputs.
     """
-    names = [raw.name for raw in program.inputs if raw.kind == "tape"]
+    return random_words(program.inputs, shape, key)
+
+
+def random_words(inputs: Sequence[RawInput], shape: tuple[int, int], key: Any) -> dict[str, Any]:
+    """Random words for those inputs that are random."""
+    names = [raw.name for raw in inputs if raw.kind == "tape"]
     return {
         name: jax.random.randint(jax.random.fold_in(key, number), shape, 0, 65536)
         for number, name in enumerate(names)
     }
 
 
-def _placed(raw: Mapping[str, Any], wanted: RawInput, debug: bool) -> Any:
+def placed(raw: Mapping[str, Any], wanted: RawInput, debug: bool) -> Any:
+    """An input as an array that broadcasts to [post, pre]."""
     if wanted.name not in raw:
         raise ValueError(f"{wanted.name!r} is missing; the program reads it ({wanted.kind})")
     value = jnp.asarray(raw[wanted.name])

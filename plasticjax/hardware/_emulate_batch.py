@@ -137,8 +137,8 @@ def _run(registers, block, rules, code, *, vectors, scalars):
         scalar_file = jnp.zeros((max(n_scalars, 1), pre), jnp.int32)
         for slot in range(scalars.shape[0]):
             scalar_file = scalar_file.at[slot].set(pick(scalars[slot], rule))
-        scalar_file = _interpret(_scalar_branches, scalar_code, scalar_count, scalar_file)
-        branches = partial(_vector_branches, scalar_file)
+        scalar_file = _interpret(scalar_branches, scalar_code, scalar_count, scalar_file)
+        branches = partial(vector_branches, scalar_file)
         file = _interpret(branches, constants, constant_count, file)
         mine = [pick(array, rule) for array in vectors]
 
@@ -175,7 +175,8 @@ def _reader(row, file):
     return lambda slot: lax.dynamic_index_in_dim(file, row[slot], 0, False).astype(jnp.int32)
 
 
-def _vector_branches(scalar_file, row, file) -> list[Callable[[], Any]]:
+def vector_branches(scalar_file, row, file) -> list[Callable[[], Any]]:
+    """What each vector operation makes of a row of the table, by number."""
     v, shape = _reader(row, file), file.shape[1:]
     s = _reader(row, scalar_file)
     table: dict[str, Callable[[], Any]] = {
@@ -191,7 +192,8 @@ def _vector_branches(scalar_file, row, file) -> list[Callable[[], Any]]:
     return [_narrowed(table[code], jnp.int16) for code in VECTOR_CODES]
 
 
-def _scalar_branches(row, file) -> list[Callable[[], Any]]:
+def scalar_branches(row, file) -> list[Callable[[], Any]]:
+    """What each scalar operation makes of a row of the table, by number."""
     v = _reader(row, file)
     table: dict[str, Callable[[], Any]] = {
         **_arithmetic(v, row, 32),

@@ -5,6 +5,7 @@ import pytest
 from experiments import bss2_homeostasis
 from experiments._contract import NullJob
 from experiments.bss2_homeostasis import CLAIMS, Config, figure, run
+from plasticjax.hardware import emulate
 
 from .judged import assert_claims_hold
 
@@ -25,6 +26,14 @@ def test_updates_follow_the_counts(smoke):
     expected = np.clip(before + np.sign(60 - smoke.counts), 0, 63)
     np.testing.assert_array_equal(smoke.weights, expected)
     assert np.all(smoke.weights[~np.broadcast_to(smoke.alive[:, None], smoke.weights.shape)] > 0)
+
+
+def test_the_lowered_rule_is_the_sign_for_all_weights_and_counts():
+    program = bss2_homeostasis.lowered_rule(60)
+    weights, counts = np.arange(64), np.arange(256)
+    raw = {"syn": np.tile(weights, (256, 1)), "post": counts}
+    expected = np.clip(weights + np.sign(60 - counts)[:, None], 0, 63)
+    np.testing.assert_array_equal(emulate(program)(raw)["syn"], expected)
 
 
 def test_a_run_goes_on_where_it_was_killed(smoke):
