@@ -1,0 +1,62 @@
+"""What led to each spike of a circuit, given the times of all spikes."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ._circuit import Problem
+from ._membrane import Membrane, Response, respond
+
+
+class History(NamedTuple):
+    """Padded spikes count as spikes of neuron 0 at time zero that are not `real`."""
+
+    real: Bool[Array, " spikes"]
+    times: Float[Array, " spikes"]
+    sources: Int[Array, " spikes"]
+    previous: Int[Array, " spikes"]  # the spike before of the same neuron, -1 for none
+
+
+def look_back(times, sources) -> History:
+    real = sources >= 0
+    neuron = jnp.where(real, sources, 0)
+    index = jnp.arange(times.size)
+    same = real & (neuron == neuron[:, None]) & (index < index[:, None])
+    previous = jnp.max(jnp.where(same, index, -1), axis=1, initial=-1)
+    return History(real, jnp.where(real, times, 0), neuron, previous)
+
+
+def select(membrane: Membrane, neuron) -> Membrane:
+    return jax.tree.map(lambda leaf: leaf[neuron], membrane)
+
+
+def release_of(membrane: Membrane, history: History, spike, times):
+    """End of the clamp before a spike, and whether there was one."""
+    previous = history.previous[spike]
+    clamped = previous >= 0
+    refractory = membrane.refractory[history.sources[spike]]
+    return jnp.where(clamped, times[previous] + refractory, 0), clamped
+
+
+def arrivals_at(problem: Problem, input_sources, history: History, neuron, times, inputs):
+    """Arrivals at one neuron, first of the input, then of the spikes of the circuit unless `inputs`
+    is None (a layer), with their weights."""
+    delays = problem.delays[jnp.where(problem.delays.shape[0] == 1, 0, neuron)]
+    weights = problem.weights[neuron]
+    arrivals, strengths = problem.times + delays[input_sources], weights[input_sources]
+    if inputs is None:
+        return arrivals, strengths
+    column = inputs + history.sources
+    between = jnp.where(history.real, times + delays[column], jnp.inf)
+    return jnp.concatenate([arrivals, between]), jnp.concatenate([strengths, weights[column]])
+
+
+def response_at(problem: Problem, input_sources, history: History, spike, inputs) -> Response:
+    """State of the neuron that fired a spike, right before it."""
+    membrane, neuron, times = problem.membrane, history.sources[spike], history.times
+    release, clamped = release_of(membrane, history, spike, times)
+    arrivals, weights = arrivals_at(problem, input_sources, history, neuron, times, inputs)
+    own = select(membrane, neuron)
+    return respond(own, times[spike], release, clamped, arrivals, weights)
