@@ -135,7 +135,7 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
     neuron = circuit.neuron
     capacitance = per_neuron(neuron.capacitance)
     tau_mem, tau_syn = per_neuron(neuron.tau_mem), per_neuron(neuron.tau_syn)
-    rest = per_neuron(neuron.leak) + per_neuron(circuit.bias) * tau_mem / capacitance
+    rest = per_neuron(resting(circuit))
     reset = neuron.leak if neuron.reset_voltage is None else neuron.reset_voltage
     state = CurrentLIFState(neuron.leak, 0.0) if circuit.initial is None else circuit.initial
     membrane = Membrane(
@@ -160,6 +160,13 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
     finite = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((membrane, weights, delays))]
     valid &= jnp.all(jnp.stack(finite)) & jnp.all(membrane.reset < membrane.threshold)
     return problem._replace(times=jnp.where(valid, problem.times, jnp.nan)), sources
+
+
+def resting(circuit: SpikingCircuit):
+    """Potential at which the neurons rest without synaptic current, scalar or [post]."""
+    neuron = circuit.neuron
+    g_leak = jnp.asarray(neuron.capacitance) / neuron.tau_mem
+    return neuron.leak + circuit.bias / g_leak
 
 
 def _rows(delays, pre, dtype):

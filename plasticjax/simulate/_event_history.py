@@ -20,6 +20,7 @@ class History(NamedTuple):
 
 
 def look_back(times, sources) -> History:
+    """The history of spikes in the order of their times."""
     real = sources >= 0
     neuron = jnp.where(real, sources, 0)
     index = jnp.arange(times.size)
@@ -32,15 +33,15 @@ def select(membrane: Membrane, neuron) -> Membrane:
     return jax.tree.map(lambda leaf: leaf[neuron], membrane)
 
 
-def release_of(membrane: Membrane, history: History, spike, times):
+def release_of(membrane: Membrane, history: History, spike):
     """End of the clamp before a spike, and whether there was one."""
     previous = history.previous[spike]
     clamped = previous >= 0
     refractory = membrane.refractory[history.sources[spike]]
-    return jnp.where(clamped, times[previous] + refractory, 0), clamped
+    return jnp.where(clamped, history.times[previous] + refractory, 0), clamped
 
 
-def arrivals_at(problem: Problem, input_sources, history: History, neuron, times, inputs):
+def arrivals_at(problem: Problem, input_sources, history: History, neuron, inputs):
     """Arrivals at one neuron, first of the input, then of the spikes of the circuit unless `inputs`
     is None (a layer), with their weights."""
     delays = problem.delays[jnp.where(problem.delays.shape[0] == 1, 0, neuron)]
@@ -49,14 +50,14 @@ def arrivals_at(problem: Problem, input_sources, history: History, neuron, times
     if inputs is None:
         return arrivals, strengths
     column = inputs + history.sources
-    between = jnp.where(history.real, times + delays[column], jnp.inf)
+    between = jnp.where(history.real, history.times + delays[column], jnp.inf)
     return jnp.concatenate([arrivals, between]), jnp.concatenate([strengths, weights[column]])
 
 
 def response_at(problem: Problem, input_sources, history: History, spike, inputs) -> Response:
     """State of the neuron that fired a spike, right before it."""
-    membrane, neuron, times = problem.membrane, history.sources[spike], history.times
-    release, clamped = release_of(membrane, history, spike, times)
-    arrivals, weights = arrivals_at(problem, input_sources, history, neuron, times, inputs)
-    own = select(membrane, neuron)
-    return respond(own, times[spike], release, clamped, arrivals, weights)
+    neuron = history.sources[spike]
+    release, clamped = release_of(problem.membrane, history, spike)
+    arrivals, weights = arrivals_at(problem, input_sources, history, neuron, inputs)
+    own = select(problem.membrane, neuron)
+    return respond(own, history.times[spike], release, clamped, arrivals, weights)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ._circuit import Problem
-from ._membrane import faded, flow, next_crossing
+from ._membrane import crossing_time, faded, flow, rise_within
 
 
 class Loop(NamedTuple):
@@ -64,7 +64,8 @@ def find_spikes(problem: Problem, input_sources, *, recurrent: bool, t_end: floa
         free = start <= until
         gap = jnp.where(free, until - start, 0)
         current = loop.current * faded(membrane, start - loop.clock)
-        wait = next_crossing(membrane, loop.voltage, current, gap)
+        rise, _ = rise_within(membrane, loop.voltage, current, gap)
+        wait = crossing_time(membrane, loop.voltage, current, rise)
         crosses = free & jnp.isfinite(wait)
         crossing = jnp.where(crosses, jnp.minimum(start + wait, until), jnp.inf)
         spike, winner = jnp.min(crossing), jnp.argmin(crossing).astype(jnp.int32)

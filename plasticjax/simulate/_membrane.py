@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from plasticjax.neurons import CurrentLIF
 
@@ -45,8 +45,20 @@ def flow(membrane: Membrane, u, y, elapsed):
     return u, y * faded(membrane, elapsed)
 
 
-def next_crossing(membrane: Membrane, u, y, gap):
-    """Time until the threshold is crossed from below, at most `gap >= 0`; `inf` if it is not.
+class Rise(NamedTuple):
+    """The interval in which the potential rises, and whether it crosses the threshold there."""
+
+    low: Float[Array, "..."]
+    high: Float[Array, "..."]
+    bottom: Float[Array, "..."]  # potential at low
+    top: Float[Array, "..."]  # potential at high
+    peaks: Bool[Array, "..."]  # whether it falls again
+    crosses: Bool[Array, "..."]
+    at_once: Bool[Array, "..."]  # starts at or above threshold, rising
+
+
+def rise_within(membrane: Membrane, u, y, gap):
+    """Whether the threshold is crossed from below within `gap >= 0`, and the state at its end.
 
     The potential has at most one extremum, so it rises on one interval [low, high], and crosses if
     it is below threshold at `low` and not at `high`. A maximum that only touches the threshold is
@@ -55,25 +67,32 @@ def next_crossing(membrane: Membrane, u, y, gap):
     extremum = _extremum(membrane, u, y)
     inside = (extremum > 0) & (extremum < gap)
     turn = jnp.where(inside, extremum, 0)
-    peaks = inside & (y > 0)
-    low = jnp.where(inside & (y < 0), turn, 0)
-    high = jnp.where(peaks, turn, gap)
-    bottom, _ = flow(membrane, u, y, low)
-    top, _ = flow(membrane, u, y, high)
-    excess = top - membrane.threshold
-    reaches = (excess > 0) | ((excess == 0) & ~peaks)
-    crosses = (bottom < membrane.threshold) & reaches
+    turning, _ = flow(membrane, u, y, turn)
+    end = flow(membrane, u, y, gap)
+    peaks, dips = inside & (y > 0), inside & (y < 0)
+    bottom, top = jnp.where(dips, turning, u), jnp.where(peaks, turning, end[0])
+    threshold = membrane.threshold
+    crosses = (bottom < threshold) & ((top > threshold) | ((top == threshold) & ~peaks))
+    at_once = (u >= threshold) & (y * membrane.tau_mem > u)
+    low, high = jnp.where(dips, turn, 0), jnp.where(peaks, turn, gap)
+    return Rise(low, high, bottom, top, peaks, crosses & ~at_once, at_once), end
 
-    # The parabola at the peak, else the chord.
-    curvature = top / (membrane.tau_mem * membrane.tau_syn)
-    bent = crosses & peaks
+
+def crossing_time(membrane: Membrane, u, y, rise: Rise):
+    """Time of the crossing, to machine precision; `inf` if there is none.
+
+    The search starts from the parabola at the peak, or from the chord.
+    """
+    excess = rise.top - membrane.threshold
+    curvature = rise.top / (membrane.tau_mem * membrane.tau_syn)
+    bent = rise.crosses & rise.peaks
     width = jnp.sqrt(jnp.where(bent, 2 * excess, 0) / jnp.where(bent, curvature, 1))
-    rise = jnp.where(crosses, top - bottom, 1)
-    chord = low + (high - low) * jnp.where(crosses, membrane.threshold - bottom, 0) / rise
-    start = jnp.where(bent, jnp.maximum(high - width, low), chord)
-    found = _bracketed_root(membrane, u, y, low, high, start, crosses)
-    at_once = (u >= membrane.threshold) & (y * membrane.tau_mem > u)
-    return jnp.where(at_once, 0, jnp.where(crosses, found, jnp.inf))
+    height = jnp.where(rise.crosses, rise.top - rise.bottom, 1)
+    part = jnp.where(rise.crosses, membrane.threshold - rise.bottom, 0) / height
+    chord = rise.low + (rise.high - rise.low) * part
+    start = jnp.where(bent, jnp.maximum(rise.high - width, rise.low), chord)
+    found = _bracketed_root(membrane, u, y, rise.low, rise.high, start, rise.crosses)
+    return jnp.where(rise.at_once, 0, jnp.where(rise.crosses, found, jnp.inf))
 
 
 def _bracketed_root(membrane, u, y, low, high, start, active):
