@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from plasticjax.neurons import CurrentLIF
-
 
 class Membrane(NamedTuple):
     """Parameters of each neuron, leaves [post] or scalar."""
@@ -26,9 +24,19 @@ class Membrane(NamedTuple):
 
 
 def kernel(membrane: Membrane, elapsed):
-    """Potential a time `elapsed >= 0` after a unit jump of y."""
-    neuron = CurrentLIF(membrane.tau_mem, membrane.tau_syn)
-    return neuron.kernel(elapsed) * membrane.tau_syn
+    r"""Potential a time `elapsed >= 0` after a unit jump of y,
+    $(e^{-s/\tau_m} - e^{-s/\tau_s}) / (1/\tau_s - 1/\tau_m)$; a series where the difference would
+    lose digits, such as near equal time constants."""
+    difference = 1 / membrane.tau_syn - 1 / membrane.tau_mem
+    slow = leaked(membrane, elapsed)
+    x = difference * elapsed
+    near = jnp.abs(x) < 0.05
+    small = jnp.where(near, x, 0)
+    series = jnp.ones_like(x)
+    for k in range(8, 1, -1):
+        series = 1 - small / k * series
+    far = (slow - faded(membrane, elapsed)) / jnp.where(near, 1, difference)
+    return jnp.where(near, slow * elapsed * series, far)
 
 
 def leaked(membrane: Membrane, elapsed):

@@ -71,7 +71,6 @@ def test_spikes_and_gradients_are_those_of_an_independent_simulation(x64, case):
             return (first, beta @ squares), trains
 
         losses, pull, trains = eqx.filter_vjp(run, given, has_aux=True)
-        one, zero = jnp.ones(()), jnp.zeros(())
         return losses, trains, jax.vmap(lambda *g: pull(g)[0])(jnp.eye(2)[0], jnp.eye(2)[1])
 
     losses, trains, (by_circuit, by_inputs) = solve_fixture((circuit, inputs))
