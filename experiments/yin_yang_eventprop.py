@@ -50,7 +50,7 @@ class Config:
     tau_syn: float = 5.0  # ms
     t_late: float = 30.0  # time of the value 1, ms
     t_end: float = 60.0  # ms, ours
-    spikes: int = 8  # room per hidden neuron, ours; more would stop the run
+    spikes: int = 12  # room per hidden neuron, ours; more would stop the run
     dtype: str = "float32"
 
     @classmethod

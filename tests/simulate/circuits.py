@@ -50,7 +50,7 @@ def draw_circuit(
         uniform(0.5, 6, POST, POST) * delays,
         normal(0.1, 0.1, POST) * bias,
         uniform(0.5, 3, POST) * refractory,
-        CurrentLIFState(uniform(0, 0.5, POST) * bias, uniform(0, 1, POST) * bias),
+        CurrentLIFState(neuron.leak + uniform(0, 0.5, POST) * bias, uniform(0, 1, POST) * bias),
     )
     times = jnp.asarray(np.append(np.sort(rng.uniform(0, 50, GIVEN - 1)), np.inf))
     return circuit, InputSpikes(times, jnp.asarray(rng.integers(0, INPUTS, GIVEN)))
