@@ -94,19 +94,26 @@ def spikes(weights, times: Float[Array, " inputs"], config: Config):
     return hidden.times[:, 0], jnp.where(complete, label.times[:, 0], jnp.nan)
 
 
+def loss(times: Float[Array, " class"], label, config: Config) -> Float[Array, ""]:
+    """A silent label neuron gives no error, as published."""
+    value = first_spike_loss(
+        times,
+        label,
+        xi=config.tau_0 / config.tau_syn,
+        alpha=config.alpha,
+        beta=config.tau_1 / config.tau_syn,
+        tau_syn=config.tau_syn,
+    )
+    return jnp.where(jnp.isinf(times[label]), 0, value)
+
+
 def update(config: Config) -> FirstSpikeUpdate:
     """Adam along the mean gradient; no chopping and no bumping."""
     return FirstSpikeUpdate(
         forward=lambda weights, times, sample_key, batch_key: spikes(weights, times, config),
         learning_rate=step_schedule(config.learning_rate, every=1, factor=config.decay),
         max_silent=(1.0, 1.0),
-        loss=partial(
-            first_spike_loss,
-            xi=config.tau_0 / config.tau_syn,
-            alpha=config.alpha,
-            beta=config.tau_1 / config.tau_syn,
-            tau_syn=config.tau_syn,
-        ),
+        loss=partial(loss, config=config),
         chop=jnp.inf,
     )
 
@@ -176,14 +183,15 @@ def figure(result: Result):
     maps = result.time_maps[0]
     finite = maps[np.isfinite(maps)]
     low, high = np.percentile(finite, [1, 99]) if finite.size else (0, 1)
-    for k, (ax, name) in enumerate(zip(top.subplots(1, 3), ("yin", "yang", "dot"), strict=True)):
+    axes = top.subplots(1, 3)
+    for k, (ax, name) in enumerate(zip(axes, ("yin", "yang", "dot"), strict=True)):
         ax.set_facecolor("tab:red")
         shown = np.where(np.isfinite(maps[k]), maps[k], np.nan)
-        image = ax.imshow(shown, origin="lower", extent=(0, 1, 0, 1), vmin=low, vmax=high)
+        ax.imshow(shown, origin="lower", extent=(0, 1, 0, 1), vmin=low, vmax=high)
         ax.set_title(f"label neuron {name}", fontsize=9)
         ax.set_xticks([0, 1])
         ax.set_yticks([0, 1])
-    top.colorbar(image, ax=top.axes, label="first spike (ms)", shrink=0.85)
+    top.colorbar(axes[-1].images[0], ax=list(axes), label="first spike (ms)", shrink=0.85)
     loss, accuracy = bottom.subplots(1, 2)
     curve = 100 * result.history.validation.accuracy
     epochs = np.arange(curve.shape[1])
@@ -225,10 +233,12 @@ CLAIMS = (
         Claim(
             statement=f"test accuracy after {epochs} epoch{'s' if epochs > 1 else ''} (%)",
             paper_value=value,
-            source=CURVE,
+            source=f"{CURVE}; interval: two of their standard deviations",
             measure=accuracy_after(epochs),
-            accept={"default": (value - 2 * sd, value + 2 * sd)}
-            | {"paper": (value - 2 * sd, value + 2 * sd)},
+            accept={
+                "default": (value - 2 * sd, value + 2 * sd),
+                "paper": (value - 2 * sd, value + 2 * sd),
+            },
         )
         for epochs, value, sd in ((1, 81.1, 2.1), (2, 90.7, 1.6), (3, 94.5, 0.6), (5, 95.8, 0.6))
     ),

@@ -103,7 +103,8 @@ def _gather(circuit, inputs, spikes):
     """The problem and its spikes in any order."""
     problem, input_sources = pose(circuit, inputs)
     if isinstance(spikes, LayerSpikes):
-        times, neurons = spikes.as_input()
+        post, room = spikes.times.shape
+        times, neurons = spikes.times.reshape(-1), jnp.repeat(jnp.arange(post), room)
         real = jnp.isfinite(times)
     else:
         times, neurons = spikes.times, spikes.sources
