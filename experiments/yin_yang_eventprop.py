@@ -179,7 +179,8 @@ def figure(result: Result):
     from plasticjax.plotting import learning_curve
 
     fig = Figure(figsize=(7.4, 5.2), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=(1, 1.05))
+    parts = fig.subfigures(2, 1, height_ratios=(1, 1.05), squeeze=False)
+    top, bottom = parts[:, 0]
     maps = result.time_maps[0]
     finite = maps[np.isfinite(maps)]
     low, high = np.percentile(finite, [1, 99]) if finite.size else (0, 1)

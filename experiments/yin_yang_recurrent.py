@@ -210,7 +210,8 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 
     look = jax.jit(jax.vmap(lambda w: jax.lax.map(lambda t: simulate(w, t, config), test[0][:3])))
     trains, first = look(state.weights)
-    return Result(*curves, np.asarray(trains.times), np.asarray(trains.sources), np.asarray(first))
+    raster = np.asarray(trains.times), np.asarray(trains.sources), np.asarray(first)
+    return Result(curves[0], curves[1], *raster)
 
 
 def figure(result: Result):

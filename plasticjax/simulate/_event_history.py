@@ -19,14 +19,19 @@ class History(NamedTuple):
     previous: Int[Array, " spikes"]  # the spike before of the same neuron, -1 for none
 
 
-def look_back(times, sources) -> History:
-    """The history of spikes in the order of their times."""
+def look_back(problem: Problem, times, sources) -> History:
+    """The history of spikes in the order of their times, in memory linear in their number."""
     real = sources >= 0
     neuron = jnp.where(real, sources, 0)
-    index = jnp.arange(times.size)
-    same = real & (neuron == neuron[:, None]) & (index < index[:, None])
-    previous = jnp.max(jnp.where(same, index, -1), axis=1, initial=-1)
-    return History(real, jnp.where(real, times, 0), neuron, previous)
+
+    def visit(last, spike):
+        index, own, counts = spike
+        return last.at[own].set(jnp.where(counts, index, last[own])), last[own]
+
+    nobody = jnp.full(problem.weights.shape[0], -1, jnp.int32)
+    visits = jnp.arange(times.size, dtype=jnp.int32), neuron, real
+    _, previous = jax.lax.scan(visit, nobody, visits)
+    return History(real, jnp.where(real, times, 0), neuron, jnp.where(real, previous, -1))
 
 
 def select(membrane: Membrane, neuron) -> Membrane:

@@ -39,7 +39,7 @@ class Costate(NamedTuple):
 
 def _backward(inputs, saved, by_time):
     problem, times, sources, input_sources = saved
-    history = look_back(times, sources)
+    history = look_back(problem, times, sources)
     spikes = jnp.arange(times.size)
     zeros = jnp.zeros_like(history.times)
     gradient = jax.tree.map(jnp.zeros_like, problem)

@@ -23,7 +23,7 @@ def _implicit_times_jvp(primals, tangents, *, inputs):
     what earlier spikes do by their arrival and, for the same neuron, by the end of the clamp."""
     problem, times, sources, input_sources = primals
     times = implicit_times(problem, times, sources, input_sources, inputs=inputs)
-    history = look_back(times, sources)
+    history = look_back(problem, times, sources)
     spikes = jnp.arange(times.size)
 
     def excess(problem, spike):

@@ -1,9 +1,11 @@
 """Derivatives of spike trains: both adjoints, central differences, and the published fixtures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,12 +13,13 @@ import pytest
 from plasticjax.neurons import CurrentLIF
 from plasticjax.simulate import (
     EventPropAdjoint,
+    ImplicitAdjoint,
     InputSpikes,
     SpikingCircuit,
     solve_events,
     voltage_integral,
 )
-from tests.simulate.circuits import CONFIGURATIONS
+from tests.simulate.circuits import CONFIGURATIONS, SPIKES, T_END, draw_circuit
 from tests.simulate.gradient_check import check_gradients
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -87,3 +90,43 @@ def test_spikes_and_gradients_are_those_of_an_independent_simulation(x64, case):
     np.testing.assert_allclose(trains.times[:count], data["spike_t"], atol=1e-9)
     np.testing.assert_array_equal(trains.sources[:count], data["spike_n"])
     assert np.all(np.isinf(trains.times[count:]))
+
+
+@pytest.mark.slow
+def test_forward_mode_and_second_derivatives_of_the_implicit_adjoint(x64):
+    circuit, inputs = draw_circuit(1, **CONFIGURATIONS["refractory"])
+    share = jnp.asarray(np.random.default_rng(0).uniform(0.5, 1.5, SPIKES))
+    direction = jnp.asarray(np.random.default_rng(1).normal(0, 1, circuit.weights.shape))
+
+    def loss(weights):
+        trains = solve_events(
+            replace(circuit, weights=weights), inputs, t_end=T_END, max_spikes=SPIKES
+        )
+        return jnp.sum(jnp.where(trains.sources >= 0, share * trains.times, 0))
+
+    gradient = jax.jit(jax.grad(loss))
+    forward = jax.jit(lambda w: jax.jvp(loss, (w,), (direction,))[1])(circuit.weights)
+    reverse = jnp.vdot(gradient(circuit.weights), direction)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-10)
+    step = 1e-6
+    second = jax.jit(lambda w: jax.jvp(jax.grad(loss), (w,), (direction,))[1])(circuit.weights)
+    ahead, behind = (gradient(circuit.weights + s * direction) for s in (step, -step))
+    differences = (ahead - behind) / (2 * step)
+    np.testing.assert_allclose(second, differences, atol=1e-6 * np.abs(differences).max())
+
+
+@pytest.mark.slow
+def test_the_memory_of_eventprop_is_linear_in_the_number_of_spikes(x64):
+    circuit, inputs = draw_circuit(1, **CONFIGURATIONS["recurrent"])
+
+    def memory(spikes, adjoint):
+        def loss(circuit):
+            trains = solve_events(circuit, inputs, t_end=T_END, max_spikes=spikes, adjoint=adjoint)
+            return jnp.sum(jnp.where(trains.sources >= 0, trains.times, 0))
+
+        compiled = jax.jit(jax.grad(loss)).lower(circuit).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    small, large = (memory(spikes, EventPropAdjoint()) for spikes in (200, 800))
+    assert large < 5 * small
+    assert large < memory(800, ImplicitAdjoint()) / 50
