@@ -24,7 +24,7 @@ from ._contract import Claim, Job
 from ._first_spikes import Fleet, History, Split, evaluate, train
 
 PAPER = "Göltz et al. 2025 (DelGrad), recorded run of JulianGoeltz/fastAndDeep"
-OURS = "single run; interval of ours, after a first run"
+OURS = "a single run; the interval is ours, set before our first run"
 
 
 class Variant(NamedTuple):

@@ -228,7 +228,7 @@ def figure(result: Result):
         raster.plot(times[real], sources[real], ".", color=color, markersize=4)
         raster.plot(result.raster_labels[0, sample], [-12, -9, -6], "^", color=color, markersize=5)
     raster.set_xlabel("time (ms)")
-    raster.set_ylabel("hidden neuron (label neurons below)")
+    raster.set_ylabel("neuron (triangles: label)")
     epochs = np.arange(1, result.accuracy.shape[1] + 1)
     learning_curve(epochs, 100 * result.accuracy, value_label="test accuracy (%)", ax=curve)
     return fig

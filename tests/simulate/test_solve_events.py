@@ -1,6 +1,7 @@
 """Spike trains: invariances, closed forms, special events, and agreement of the two solvers."""
 
 from dataclasses import replace
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -231,18 +232,49 @@ def test_results_are_the_same_to_the_bit_in_a_batch(x64):
 
 def test_too_many_spikes_raise_a_flag_and_leave_the_earliest(x64):
     circuit, inputs = full()
-    whole = solve(circuit, inputs)
-    times, _ = spikes_of(whole)
+    times, _ = spikes_of(solve(circuit, inputs))
     few = eqx.filter_jit(solve_events)(circuit, inputs, t_end=T_END, max_spikes=7)
     assert few.overflow
     np.testing.assert_array_equal(few.times, times[:7])
+
+
+@pytest.mark.slow
+def test_room_for_exactly_all_spikes_is_enough(x64):
+    circuit, inputs = full()
+    times, _ = spikes_of(solve(circuit, inputs))
     exact = eqx.filter_jit(solve_events)(circuit, inputs, t_end=T_END, max_spikes=times.size)
     assert not exact.overflow
+    np.testing.assert_array_equal(exact.times, times)
+
+
+@pytest.mark.slow
+def test_a_layer_has_room_for_each_neuron_and_may_stop_when_it_is_full(x64):
+    circuit, inputs = full()
+    rows = layer(circuit, inputs)
     single = replace(circuit, recurrent=None)
-    rows = layer(single, inputs)
-    short = solve_layer(single, inputs, t_end=T_END, max_spikes=2)
+    run = eqx.filter_jit(partial(solve_layer, t_end=T_END, max_spikes=2))
+    short, stopped = run(single, inputs), run(single, inputs, until_full=True)
     np.testing.assert_array_equal(short.overflow, rows.counts() > 2)
     np.testing.assert_array_equal(short.times, rows.times[:, :2])
-    stopped = solve_layer(single, inputs, t_end=T_END, max_spikes=2, until_full=True)
     assert not np.any(stopped.overflow)
     np.testing.assert_array_equal(stopped.times, short.times)
+
+
+@pytest.mark.slow
+def test_the_layered_solver_has_the_same_derivatives(x64):
+    circuit, inputs = draw_circuit(3, **CONFIGURATIONS["bias and initial state"])
+    circuit = replace(circuit, recurrent=None)
+
+    def by_layer(given):
+        times = solve_layer(*given, t_end=T_END, max_spikes=40).times
+        return jnp.sum(jnp.where(jnp.isfinite(times), times**2, 0))
+
+    def by_events(given):
+        times = solve_events(*given, t_end=T_END, max_spikes=SPIKES).times
+        return jnp.sum(jnp.where(jnp.isfinite(times), times**2, 0))
+
+    one, other = (
+        eqx.filter_jit(eqx.filter_grad(f))((circuit, inputs)) for f in (by_layer, by_events)
+    )
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9 * max(1, np.abs(b).max()))

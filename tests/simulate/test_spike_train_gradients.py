@@ -54,7 +54,9 @@ def _fixture(case):
     return meta, data, circuit, InputSpikes(data["inp_t"], data["inp_c"])
 
 
-@pytest.mark.parametrize("case", ["ff_multi_r4", "rec_delay_r2"])
+@pytest.mark.parametrize(
+    "case", ["rec_delay_r2", pytest.param("ff_multi_r4", marks=pytest.mark.slow)]
+)
 def test_spikes_and_gradients_are_those_of_an_independent_simulation(x64, case):
     meta, data, circuit, inputs = _fixture(case)
     count, t_end = meta["n_spikes"], meta["T"]
