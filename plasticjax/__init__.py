@@ -33,6 +33,8 @@ from .plasticity import over_synapses as over_synapses
 from .simulate import first_spike_times as first_spike_times
 from .simulate import measured_spike_times as measured_spike_times
 from .simulate import scan_steps as scan_steps
+from .simulate import solve_events as solve_events
+from .simulate import solve_layer as solve_layer
 
 try:
     __version__ = version("plasticjax")
@@ -53,6 +55,8 @@ __all__ = [
     "plotting",
     "first_spike_times",
     "measured_spike_times",
+    "solve_events",
+    "solve_layer",
     "scan_steps",
     "force",
     "param_rule",

@@ -1,5 +1,10 @@
-"""Fixed-grid simulation and exact spike times."""
+"""Exact spike times, event-driven simulation of spike trains, and simulation on a fixed grid."""
 
+from ._adjoints import AbstractSpikeAdjoint as AbstractSpikeAdjoint
+from ._adjoints import EventPropAdjoint as EventPropAdjoint
+from ._adjoints import ImplicitAdjoint as ImplicitAdjoint
+from ._circuit import InputSpikes as InputSpikes
+from ._circuit import SpikingCircuit as SpikingCircuit
 from ._first_spike import (
     first_spike_times as first_spike_times,
 )
@@ -19,13 +24,30 @@ from ._grid import (
     arrivals_on_grid as arrivals_on_grid,
 )
 from ._scan import scan_steps as scan_steps
+from ._solve_events import solve_events as solve_events
+from ._solve_layer import solve_layer as solve_layer
+from ._spike_trains import LayerSpikes as LayerSpikes
+from ._spike_trains import SpikeTrains as SpikeTrains
+from ._voltage import membrane_state as membrane_state
+from ._voltage import voltage_integral as voltage_integral
 
 __all__ = [
-    "GridCarry",
-    "GridOutput",
-    "GridStepper",
-    "arrivals_on_grid",
     "first_spike_times",
     "measured_spike_times",
+    "solve_events",
+    "solve_layer",
+    "SpikingCircuit",
+    "InputSpikes",
+    "SpikeTrains",
+    "LayerSpikes",
+    "AbstractSpikeAdjoint",
+    "ImplicitAdjoint",
+    "EventPropAdjoint",
+    "membrane_state",
+    "voltage_integral",
     "scan_steps",
+    "GridStepper",
+    "GridCarry",
+    "GridOutput",
+    "arrivals_on_grid",
 ]

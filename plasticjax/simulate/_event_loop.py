@@ -1,0 +1,126 @@
+"""The event loop of a recurrent circuit: which neuron fires when. No derivatives."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ._circuit import Problem
+from ._membrane import crossing_time, faded, flow, rise_within
+
+
+class Loop(NamedTuple):
+    """State of the loop. Each neuron has its own clock, the time of its last event."""
+
+    clock: Float[Array, " post"]
+    voltage: Float[Array, " post"]  # above rest, at the clock
+    current: Float[Array, " post"]  # over the capacitance, at the clock
+    release: Float[Array, " post"]  # end of the last clamp
+    arrivals: Float[Array, "rows columns"]  # of the spikes that are known, `inf` for the others
+    last_time: Float[Array, " rows"]  # the last arrival that was taken, and its column
+    last_column: Int[Array, " rows"]
+    times: Float[Array, " spikes"]
+    sources: Int[Array, " spikes"]
+    count: Int[Array, ""]
+    overflow: Bool[Array, ""]
+    done: Bool[Array, ""]
+
+
+def find_spikes(problem: Problem, input_sources, *, recurrent: bool, t_end: float, max_spikes: int):
+    """Times and sources of all spikes until `t_end` in the order of their times, and whether there
+    were more than `max_spikes`.
+
+    Each turn of the loop finds the next crossing and the next arrival of each neuron, records the
+    earliest spike of all, and takes arrivals. At equal times spikes come first, the neuron with the
+    lowest index before others; then arrivals in the order of their inputs, those of spikes last.
+    If all targets of a source share its delay, all neurons take an arrival in the same turn.
+    Otherwise each takes its own, also ahead of the others, as long as no spike that is yet to come
+    can arrive before: the least delay bounds how far.
+    """
+    membrane, weights, delays, input_times = problem
+    post, pre = weights.shape
+    rows, given = delays.shape[0], input_times.shape[0]
+    shared = rows == 1
+    neurons, slots = jnp.arange(post), jnp.arange(max_spikes)
+    inputs = pre - post if recurrent else pre
+    # Columns are input spikes, then the spikes of the neurons in the order in which they come.
+    column = jnp.arange(given + (max_spikes if recurrent else 0))
+    if recurrent and not shared:
+        used = weights[:, inputs:] != 0
+        least = jnp.min(jnp.where(used, delays[:, inputs:], jnp.inf))
+    else:
+        least = 0 if shared else jnp.inf
+
+    def turn(loop: Loop) -> Loop:
+        last = loop.last_time[:, None]
+        tied = (loop.arrivals == last) & (column > loop.last_column[:, None])
+        pending = jnp.where((loop.arrivals > last) | tied, loop.arrivals, jnp.inf)
+        following = jnp.argmin(pending, axis=1).astype(jnp.int32)
+        arrival = jnp.min(pending, axis=1)
+
+        until = jnp.minimum(arrival, t_end)
+        start = jnp.maximum(loop.clock, loop.release)
+        free = start <= until
+        gap = jnp.where(free, until - start, 0)
+        current = loop.current * faded(membrane, start - loop.clock)
+        rise, _ = rise_within(membrane, loop.voltage, current, gap)
+        wait = crossing_time(membrane, loop.voltage, current, rise)
+        crosses = free & jnp.isfinite(wait)
+        crossing = jnp.where(crosses, jnp.minimum(start + wait, until), jnp.inf)
+        spike, winner = jnp.min(crossing), jnp.argmin(crossing).astype(jnp.int32)
+        emits = jnp.isfinite(spike) & (spike <= jnp.min(until))
+        fires = emits & (neurons == winner)
+
+        ahead = jnp.minimum(spike, jnp.min(until)) + least
+        before = arrival < (spike if shared else crossing)
+        takes = (arrival <= t_end) & (arrival <= ahead) & before
+        if recurrent:
+            sources = jnp.concatenate([input_sources, inputs + loop.sources])
+        else:
+            sources = input_sources
+        jump = jnp.where(takes, weights[neurons, sources[following]], 0)
+
+        to = jnp.where(fires, crossing, jnp.where(takes, arrival, loop.clock))
+        moved, _ = flow(membrane, loop.voltage, current, jnp.maximum(to - start, 0))
+        records = emits & (slots == loop.count)
+        arrivals = loop.arrivals
+        if recurrent:
+            enters = emits & (column == given + loop.count)
+            arrivals = jnp.where(enters, spike + delays[:, inputs + winner][:, None], arrivals)
+        room = loop.count < max_spikes
+        return Loop(
+            to,
+            jnp.where(fires, membrane.reset, moved),
+            loop.current * faded(membrane, to - loop.clock) + jump,
+            jnp.where(fires, crossing + membrane.refractory, loop.release),
+            arrivals,
+            jnp.where(takes, arrival, loop.last_time),
+            jnp.where(takes, following, loop.last_column),
+            jnp.where(records, spike, loop.times),
+            jnp.where(records, winner, loop.sources),
+            loop.count + (emits & room),
+            loop.overflow | (emits & ~room),
+            jnp.where(emits, ~room, ~jnp.any(takes)),
+        )
+
+    dtype = weights.dtype
+    known = input_times + delays[:, input_sources]
+    later = jnp.full((rows, column.size - given), jnp.inf, dtype)
+    begin = Loop(
+        jnp.zeros(post, dtype),
+        membrane.voltage,
+        membrane.current,
+        jnp.zeros(post, dtype),
+        jnp.concatenate([known, later], axis=1),
+        jnp.full(rows, -1, dtype),
+        jnp.full(rows, -1, jnp.int32),
+        jnp.full(max_spikes, jnp.inf, dtype),
+        jnp.full(max_spikes, -1, jnp.int32),
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), bool),
+        jnp.zeros((), bool),
+    )
+    end = jax.lax.while_loop(lambda loop: ~loop.done, turn, begin)
+    times = jnp.where(jnp.any(jnp.isnan(input_times)), jnp.nan, end.times)
+    return times, end.sources, end.overflow

@@ -1,0 +1,192 @@
+"""Event-driven solution of a feed-forward layer: every neuron on its own, all in parallel."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ._arrival_order import arrival_order
+from ._circuit import InputSpikes, SpikingCircuit, pose
+from ._implicit_adjoint import fill_tangents
+from ._membrane import Membrane, crossing_time, faded, leaked, respond, rise_within
+from ._solve_events import check_size
+from ._spike_trains import LayerSpikes
+
+
+def solve_layer(
+    circuit: SpikingCircuit,
+    inputs: InputSpikes,
+    *,
+    t_end: float,
+    max_spikes: int,
+    until_full: bool = False,
+) -> LayerSpikes:
+    r"""All spikes of each neuron of a layer until `t_end`.
+
+    The same solution as `solve_events` for a circuit without recurrence, but the neurons do not
+    wait for each other: each visits its arrivals in their order, and a crossing is solved for once
+    per spike. The derivatives are those of the implicit function theorem, neuron by neuron, of any
+    order, in forward and reverse mode. Networks of layers pass `LayerSpikes.as_input()` on.
+
+    Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829; Lee, Haghighatshoar & Karbasi (2023),
+    AISTATS.
+
+    Args:
+        circuit: neurons and input synapses; `recurrent` must be `None`.
+        inputs: input spikes, times [spikes] in any order, `inf` for none (unit of the time
+            constants).
+        t_end: end of the simulation, positive and finite (same unit).
+        max_spikes: most spikes of each neuron. If there are more, the earliest are returned and
+            `overflow` is set for the neuron.
+        until_full: stop each neuron after `max_spikes` spikes, without asking whether there are
+            more: for losses that read first spikes only. No overflow is reported.
+
+    Returns:
+        The spikes of each neuron, [post, max_spikes].
+
+    Raises:
+        ValueError: as `solve_events`, or if the circuit is recurrent.
+    """
+    check_size(t_end, max_spikes)
+    if circuit.recurrent is not None:
+        raise ValueError("circuit.recurrent must be None for a layer; use solve_events")
+    problem, sources = pose(circuit, inputs)
+    arrivals = problem.times + problem.delays[:, sources]
+    weights = problem.weights[:, sources]
+    order = jax.vmap(arrival_order)(jax.lax.stop_gradient(arrivals))
+    shared = order.shape[0] == 1
+    if shared:
+        arrivals, order = arrivals[0], order[0]
+    given = problem.membrane, arrivals, weights
+    axes = (0, None if shared else 0, 0)
+
+    def find(membrane, arrivals, weights, order):
+        return _find_train(
+            membrane,
+            arrivals[order],
+            weights[order],
+            t_end=t_end,
+            max_spikes=max_spikes,
+            until_full=until_full,
+        )
+
+    times, overflow = jax.vmap(find, (*axes, axes[1]))(*jax.lax.stop_gradient(given), order)
+    times = jnp.where(jnp.any(jnp.isnan(problem.times)), jnp.nan, times)
+    return LayerSpikes(jax.vmap(_train_times, (*axes, 0))(*given, times), overflow)
+
+
+class Train(NamedTuple):
+    """State of one neuron, right after its last event."""
+
+    clock: Float[Array, ""]
+    voltage: Float[Array, ""]
+    current: Float[Array, ""]
+    release: Float[Array, ""]
+    taken: Int[Array, ""]
+    rises: Bool[Array, ""]  # to threshold, before the next arrival
+    ended: Bool[Array, ""]
+
+
+def _find_train(membrane: Membrane, arrivals, weights, *, t_end, max_spikes, until_full):
+    """Spike times of one neuron, given its arrivals in their order."""
+    dtype = weights.dtype
+    arrivals = jnp.append(arrivals, jnp.inf)
+    weights = jnp.append(weights, 0)
+    zero, no = jnp.zeros((), dtype), jnp.zeros((), bool)
+
+    def interval(train: Train):
+        arrival = arrivals[train.taken]
+        until = jnp.minimum(arrival, t_end)
+        start = jnp.maximum(train.clock, train.release)
+        free = start <= until
+        current = train.current * faded(membrane, start - train.clock)
+        gap = jnp.where(free, until - start, 0)
+        rise, end = rise_within(membrane, train.voltage, current, gap)
+        return arrival, start, current, free, rise, end
+
+    def visit(train: Train) -> Train:
+        arrival, _, _, free, rise, (voltage, current) = interval(train)
+        rises = free & (rise.crosses | rise.at_once)
+        ended = ~rises & ~(arrival <= t_end)
+        moves = ~rises & ~ended
+        clamped = train.current * faded(membrane, jnp.where(moves, arrival, 0) - train.clock)
+        current = jnp.where(free, current, clamped) + weights[train.taken]
+        return Train(
+            jnp.where(moves, arrival, train.clock),
+            jnp.where(moves & free, voltage, train.voltage),
+            jnp.where(moves, current, train.current),
+            train.release,
+            train.taken + moves,
+            rises,
+            ended,
+        )
+
+    def next_spike(carry):
+        train, times, count, overflow = carry
+        train = jax.lax.while_loop(lambda train: ~(train.rises | train.ended), visit, train)
+        arrival, start, current, _, rise, _ = interval(train)
+        wait = crossing_time(membrane, train.voltage, current, rise)
+        spike = jnp.minimum(start + wait, jnp.minimum(arrival, t_end))
+        fires = train.rises & (count < max_spikes)
+        overflow |= train.rises & (count == max_spikes)
+        times = jnp.where((jnp.arange(max_spikes) == count) & fires, spike, times)
+        since = jnp.where(fires, spike - train.clock, 0)
+        after = Train(
+            jnp.where(fires, spike, train.clock),
+            jnp.where(fires, membrane.reset, train.voltage),
+            train.current * faded(membrane, since),
+            jnp.where(fires, spike + membrane.refractory, train.release),
+            train.taken,
+            no,
+            train.ended | overflow | (until_full & (count + fires == max_spikes)),
+        )
+        return after, times, count + fires, overflow
+
+    begin = Train(zero, membrane.voltage, membrane.current, zero, jnp.zeros((), jnp.int32), no, no)
+    carry = begin, jnp.full(max_spikes, jnp.inf, dtype), jnp.zeros((), jnp.int32), no
+    _, times, _, overflow = jax.lax.while_loop(lambda carry: ~carry[0].ended, next_spike, carry)
+    return times, overflow
+
+
+@eqx.filter_custom_jvp
+def _train_times(membrane: Membrane, arrivals, weights, times):
+    """`times` of one neuron, differentiable with respect to the other arguments."""
+    return times
+
+
+@_train_times.def_jvp
+def _train_times_jvp(primals, tangents):
+    """Each spike depends on the one before by the end of the clamp, and on nothing else."""
+    membrane, arrivals, weights, times = primals
+    times = _train_times(membrane, arrivals, weights, times)
+    real = jnp.isfinite(times)
+    at = jnp.where(real, times, 0)
+    before = jnp.append(0, at[:-1])
+    fired = jnp.arange(times.size) > 0
+
+    def excess(membrane, arrivals, weights):
+        released = jnp.where(fired, before + membrane.refractory, 0)
+        response = jax.vmap(respond, (None, 0, 0, 0, None, None))(
+            membrane, at, released, fired, arrivals, weights
+        )
+        slope = response.current - membrane.threshold / membrane.tau_mem
+        by_release = membrane.reset / membrane.tau_mem - response.current_at_release
+        by_release *= leaked(membrane, jnp.where(real, at - released, 0))
+        return response.potential - membrane.threshold, (slope, by_release)
+
+    given = membrane, arrivals, weights
+    given_dot = fill_tangents(given, tuple(tangents[:3]))
+    _, change, (slope, by_release) = jax.jvp(excess, given, given_dot, has_aux=True)
+    usable = real & (slope > 0)
+    scale = jnp.where(usable, -1 / jnp.where(usable, slope, 1), 0)
+
+    def follow(previous, spike):
+        change, by_release, scale = spike
+        own = scale * (change + by_release * previous)
+        return own, own
+
+    links = jnp.where(fired, by_release, 0)
+    _, change = jax.lax.scan(follow, jnp.zeros((), times.dtype), (change, links, scale))
+    return times, change
