@@ -7,6 +7,7 @@ backward pass is that of the ideal model at the times that were measured.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -76,16 +77,16 @@ class LoopState(NamedTuple):
     epoch: Int[Array, ""]
 
 
-class LoopUpdate(NamedTuple):
+class LoopUpdate(eqx.Module):
     """One training step: Adam along the batch mean of norm 1 at most, then bumps of silent neurons.
 
     An `update` of `train_epoch`, for one chip.
     """
 
     chip: AnalogChip
-    learning_rate: Callable[[Any], Any]
-    copies: int  # lines of each input
-    classify: Callable[..., Any] = first_spike_class
+    learning_rate: Callable[[Any], Any] = eqx.field(static=True)
+    copies: int = eqx.field(static=True)  # lines of each input
+    classify: Callable[..., Any] = eqx.field(static=True, default=first_spike_class)
 
     def init(self, weights: Weights) -> LoopState:
         moments = optax.scale_by_adam().init(weights)

@@ -23,7 +23,7 @@ from plasticjax.neurons import CurrentLIF
 
 from ._chip_in_the_loop import LoopUpdate, on_substrate
 from ._contract import SIZES, Claim, Job, Size
-from ._first_spikes import Fleet, History, Split, evaluate, train
+from ._first_spikes import Fleet, History, Split, judge, spike_times, train
 
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9  # tau
 SIX_BITS = {"weight_step": 0.025, "weight_limit": 63 * 0.025}
@@ -147,6 +147,7 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
         split(config.train_size, 42, config),
         split(config.test_size, 41, config),
         config.batch,
+        one_by_one=True,  # as fast as vectorised, and compiles sooner
     )
     ((weights, history),) = train([fleet], epochs=config.epochs, job=job, description="in the loop")
 
@@ -159,27 +160,37 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
     row_chips = jax.tree.map(lambda leaf: leaf[:, tested], by_chip[1])
     test = split(config.test_size, 40, config)
 
-    def judge(weights, chip, key):
+    def test_row(weights, chip, key):
         own = make_update(chip, config)
-        found = evaluate(own, weights, test, key)
-        layers = jax.vmap(lambda t: on_substrate(chip, weights, t, key)[-1])(test.times)
-        first = jnp.min(layers, axis=1)
+        layers = spike_times(own.forward, weights, test.times, key)
+        first = jnp.min(layers[-1], axis=1)
         answered = jnp.isfinite(first)
         decision = jnp.mean(jnp.where(answered, first, 0), where=answered)
-        return found.accuracy, decision, 1 - jnp.mean(answered)
+        right = jax.vmap(own.classify)(layers[-1]) == test.labels
+        return judge(own, layers, test).accuracy, decision, 1 - jnp.mean(answered), right
 
-    over = jax.jit(jax.vmap(jax.vmap(judge, in_axes=(0, 0, None))))
+    over_rows = lambda w, c, key: jax.lax.map(lambda row: test_row(*row, key), (w, c))  # noqa: E731
     test_keys = jax.vmap(lambda k: jax.random.fold_in(k, 2_000_000))(keys)
-    accuracy, decision, silent = over(row_weights, row_chips, test_keys)
+    rows = (row_weights, row_chips, test_keys)
+    accuracy, decision, silent, right = jax.jit(
+        lambda rows: jax.lax.map(lambda row: over_rows(*row), rows)
+    )(rows)
 
     shown = jax.tree.map(lambda leaf: leaf[0, numbers["small"]], by_chip)
-    traces, spikes = repeated(*shown, test, test_keys[0], config)
+    samples = one_of_each(right[0, _row("small", "small")], test.labels)
+    traces, spikes = repeated(*shown, test.times[samples], test_keys[0], config)
     history = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), history)
     return jax.tree.map(np.asarray, Result(accuracy, decision, silent, history, traces, spikes))
 
 
-def repeated(weights, chip: AnalogChip, data: Split, key: Key, config: Config):
-    """Output potentials and spikes of one sample of each class that the network gets right."""
+def one_of_each(right, labels) -> np.ndarray:
+    """The first sample of each class that the network gets right, or else the first one."""
+    right, labels = np.asarray(right), np.asarray(labels)
+    return np.array([np.lexsort((~right, labels != label))[0] for label in range(3)])
+
+
+def repeated(weights, chip: AnalogChip, samples, key: Key, config: Config):
+    """Output potentials [sample, repetition, neuron, time] and spikes of repeated samples."""
     at = jnp.linspace(0, TRACE_END, 300)
 
     def present(times, key):
@@ -189,75 +200,80 @@ def repeated(weights, chip: AnalogChip, data: Split, key: Key, config: Config):
         return potential.T, spikes
 
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(config.repetitions))
-    answers = jax.jit(jax.vmap(lambda t: jnp.argmin(on_substrate(chip, weights, t, key)[-1])))(
-        data.times
-    )
-    right = np.asarray(answers) == np.asarray(data.labels)
-    found = []
-    for label in range(3):
-        own = np.flatnonzero(right & (np.asarray(data.labels) == label))
-        sample = own[0] if len(own) else np.flatnonzero(np.asarray(data.labels) == label)[0]
-        found.append(jax.jit(jax.vmap(partial(present, data.times[sample])))(keys))
-    traces, spikes = zip(*found, strict=True)
-    return np.stack(traces), np.stack(spikes)
+    return jax.jit(jax.vmap(jax.vmap(present, (None, 0)), (0, None)))(samples, keys)
 
 
 def figure(result: Result):
     """Fig. 17b, output potentials of ten presentations; the table; the course of training."""
     from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(9.0, 5.6), layout="constrained")
+    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.25))
+    _presentations(result, above.subplots(1, 3, sharey=True))
+    table, curve = below.subplots(1, 2, width_ratios=(1.6, 1))
+    _table(result, table)
+    _course(result, curve)
+    return fig
+
+
+def _presentations(result: Result, axes) -> None:
     from matplotlib.lines import Line2D
 
     from plasticjax.plotting import class_color
 
-    fig = Figure(figsize=(9.0, 5.4), layout="constrained")
-    grid = fig.add_gridspec(2, 6, height_ratios=(1, 1.15))
+    classes = ("yin", "yang", "dot")
     at = np.linspace(0, TRACE_END, result.traces.shape[-1])
-    for label, name in enumerate(("yin", "yang", "dot")):
-        ax = fig.add_subplot(grid[0, 2 * label : 2 * label + 2])
-        for traces, spikes in zip(result.traces[label], result.spikes[label], strict=True):
+    finite = result.spikes[np.isfinite(result.spikes)]
+    end = min(TRACE_END, 0.2 + finite.max()) if finite.size else TRACE_END
+    for ax, own, spikes, name in zip(axes, result.traces, result.spikes, classes, strict=True):
+        for traces, times in zip(own, spikes, strict=True):
             for neuron in range(3):
-                until = np.where(at <= spikes[neuron], traces[neuron], np.nan)
-                ax.plot(at, until, color=class_color(neuron), linewidth=0.6, alpha=0.6)
-                ax.plot(spikes[neuron], 1.0, "|", color=class_color(neuron), markersize=7)
+                until = np.where(at <= times[neuron], traces[neuron], np.nan)
+                ax.plot(at, until, color=class_color(neuron), linewidth=0.7, alpha=0.7)
+                ax.plot(times[neuron], 1.15, "|", color=class_color(neuron), markersize=8)
         ax.axhline(1.0, color="0.35", linestyle="--", linewidth=0.8)
-        ax.set(xlim=(0, TRACE_END), ylim=(-1.5, 1.4), xlabel=r"time ($\tau$)")
-        ax.set_title(f"{result.traces.shape[1]} times one sample of {name}", fontsize=9)
-        if label == 0:
-            ax.set_ylabel(r"potential ($\vartheta$)")
+        ax.set(xlim=(0.5, end), ylim=(-1.0, 1.3), xlabel=r"time ($\tau$)")
+        ax.set_title(f"one sample of {name}, {len(own)} times", fontsize=9)
+    axes[0].set_ylabel(r"potential ($\vartheta$)")
     keys = [Line2D([], [], color=class_color(k), label=f"{n} neuron")
-            for k, n in enumerate(("yin", "yang", "dot"))]  # fmt: skip
-    ax.legend(handles=keys, fontsize=7, frameon=False, loc="lower right")
+            for k, n in enumerate(classes)]  # fmt: skip
+    axes[0].legend(handles=keys, fontsize=7, frameon=False, loc="lower left")
 
-    table = fig.add_subplot(grid[1, :4])
+
+def _table(result: Result, ax) -> None:
+    from matplotlib.lines import Line2D
+
+    from plasticjax.plotting import class_color
+
     accuracy = 100 * result.accuracy
+    labels = []
     for place, (trained, tested, value, sd) in enumerate(ROWS):
         looped = trained == tested
-        table.errorbar(accuracy[:, place].mean(), place, xerr=accuracy[:, place].std(),
-                       fmt="o", color=class_color(0 if looped else 1), markersize=5)  # fmt: skip
-        table.errorbar(value, place + 0.25, xerr=sd, fmt="s", color="0.6", markersize=3)
-        table.text(101, place, f"{accuracy[:, place].mean():.1f}", fontsize=8, va="center")
-    labels = [
-        f"{'trained' if trained == tested else 'deployed'} on {NAMES[tested]}"
-        for trained, tested, *_ in ROWS
-    ]
-    table.set_yticks(range(len(ROWS)), labels, fontsize=8)
-    table.invert_yaxis()
-    table.set(xlabel="test accuracy (%)", xlim=(50, 100))
+        mean, spread = accuracy[:, place].mean(), accuracy[:, place].std()
+        color = class_color(0 if looped else 1)
+        ax.errorbar(mean, place - 0.12, xerr=spread, fmt="o", color=color, markersize=5)
+        ax.errorbar(value, place + 0.2, xerr=sd, fmt="s", color="0.6", markersize=3)
+        labels.append(f"{'trained' if looped else 'deployed'} on {NAMES[tested]}")
+    ax.set_yticks(range(len(ROWS)), labels, fontsize=7)
+    ax.invert_yaxis()
+    ax.set_xlabel("test accuracy (%)")
     keys = [
-        Line2D([], [], color=class_color(0), marker="o", linestyle="", label="in the loop"),
+        Line2D([], [], color=class_color(0), marker="o", linestyle="", label="trained on it"),
         Line2D([], [], color=class_color(1), marker="o", linestyle="", label="deployed after"),
         Line2D([], [], color="0.6", marker="s", markersize=3, linestyle="", label="specification"),
     ]
-    table.legend(handles=keys, fontsize=7, frameon=False, loc="lower left")
+    ax.legend(handles=keys, fontsize=7, frameon=False, loc="lower center",
+              bbox_to_anchor=(0.4, 1.0), ncols=3)  # fmt: skip
 
-    curve = fig.add_subplot(grid[1, 4:])
+
+def _course(result: Result, ax) -> None:
+    from plasticjax.plotting import class_color
+
     validation = 100 * result.history.validation.accuracy
     for number, kind in enumerate(CHIPS):
-        mean = validation[:, number].mean(0)
-        curve.plot(mean, color=class_color(number), linewidth=1, label=kind)
-    curve.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(30, 100))
-    curve.legend(fontsize=7, frameon=False, title="trained on", title_fontsize=7)
-    return fig
+        ax.plot(validation[:, number].mean(0), color=class_color(number), linewidth=1, label=kind)
+    ax.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(30, 100))
+    ax.legend(fontsize=7, frameon=False, title="trained on", title_fontsize=7, loc="lower right")
 
 
 def _row(trained: str, tested: str) -> int:
