@@ -116,7 +116,7 @@ class LoopUpdate(eqx.Module):
         weights, silence = [], []
         bumps = (BUMPS[0] / self.copies, BUMPS[1])
         for w, d, times, most, bump in zip(
-            state.weights, direction, layers, MOST_SILENT, bumps, strict=True
+            state.weights, jax.tree.leaves(direction), layers, MOST_SILENT, bumps, strict=True
         ):
             silent = jnp.sum(jnp.isinf(times) & batch.real[:, None], axis=0) / count
             weights.append(w - rate * d + bump * (silent > most)[:, None])

@@ -151,16 +151,16 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
     )
     ((weights, history),) = train([fleet], epochs=config.epochs, job=job, description="in the loop")
 
-    shape = (config.seeds, many)
-    by_chip = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), (weights, chips))
+    # Rows of the table: trained on one chip, tested on the same or another of the same seed.
     numbers = {kind: number for number, kind in enumerate(CHIPS)}
-    trained = np.array([numbers[row[0]] for row in ROWS])
-    tested = np.array([numbers[row[1]] for row in ROWS])
-    row_weights = jax.tree.map(lambda leaf: leaf[:, trained], by_chip[0])
-    row_chips = jax.tree.map(lambda leaf: leaf[:, tested], by_chip[1])
+    first_run = many * np.arange(config.seeds)[:, None]
+    trained = (first_run + [numbers[row[0]] for row in ROWS]).ravel()
+    tested = (first_run + [numbers[row[1]] for row in ROWS]).ravel()
     test = split(config.test_size, 40, config)
+    test_keys = jax.vmap(lambda k: jax.random.fold_in(k, 2_000_000))(run_keys)
 
-    def test_row(weights, chip, key):
+    def test_row(row):
+        weights, chip, key = row
         own = make_update(chip, config)
         layers = spike_times(own.forward, weights, test.times, key)
         first = jnp.min(layers[-1], axis=1)
@@ -169,17 +169,19 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
         right = jax.vmap(own.classify)(layers[-1]) == test.labels
         return judge(own, layers, test).accuracy, decision, 1 - jnp.mean(answered), right
 
-    over_rows = lambda w, c, key: jax.lax.map(lambda row: test_row(*row, key), (w, c))  # noqa: E731
-    test_keys = jax.vmap(lambda k: jax.random.fold_in(k, 2_000_000))(keys)
-    rows = (row_weights, row_chips, test_keys)
-    accuracy, decision, silent, right = jax.jit(
-        lambda rows: jax.lax.map(lambda row: over_rows(*row), rows)
-    )(rows)
+    def of_runs(tree, runs):
+        return jax.tree.map(lambda leaf: leaf[runs], tree)
 
-    shown = jax.tree.map(lambda leaf: leaf[0, numbers["small"]], by_chip)
+    rows = (of_runs(weights, trained), of_runs(chips, tested), test_keys[tested])
+    found = jax.jit(lambda rows: jax.lax.map(test_row, rows))(rows)
+    table = [leaf.reshape(config.seeds, len(ROWS), *leaf.shape[1:]) for leaf in found]
+    accuracy, decision, silent, right = table
+
+    shown = numbers["small"]
     samples = one_of_each(right[0, _row("small", "small")], test.labels)
-    traces, spikes = repeated(*shown, test.times[samples], test_keys[0], config)
-    history = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), history)
+    net, chip = of_runs((weights, chips), shown)
+    traces, spikes = repeated(net, chip, test.times[samples], test_keys[shown], config)
+    history = jax.tree.map(lambda leaf: leaf.reshape(config.seeds, many, *leaf.shape[1:]), history)
     return jax.tree.map(np.asarray, Result(accuracy, decision, silent, history, traces, spikes))
 
 
@@ -208,7 +210,8 @@ def figure(result: Result):
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(9.0, 5.6), layout="constrained")
-    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.25))
+    grid = fig.add_gridspec(2, 1, height_ratios=(1, 1.25))
+    above, below = fig.add_subfigure(grid[0]), fig.add_subfigure(grid[1])
     _presentations(result, above.subplots(1, 3, sharey=True))
     table, curve = below.subplots(1, 2, width_ratios=(1.6, 1))
     _table(result, table)
@@ -237,7 +240,10 @@ def _presentations(result: Result, axes) -> None:
     axes[0].set_ylabel(r"potential ($\vartheta$)")
     keys = [Line2D([], [], color=class_color(k), label=f"{n} neuron")
             for k, n in enumerate(classes)]  # fmt: skip
-    axes[0].legend(handles=keys, fontsize=7, frameon=False, loc="lower left")
+    keys.append(
+        Line2D([], [], color="0.35", linestyle="--", linewidth=0.8, label="nominal threshold")
+    )
+    axes[2].legend(handles=keys, fontsize=7, frameon=False, loc="lower right")
 
 
 def _table(result: Result, ax) -> None:
