@@ -1,6 +1,6 @@
 """A lowered program as a rule of the emulated chip, with what the host tells it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from ._backend import Scheduled
+from ._chip_network import ChipNetwork
 from ._emulate import emulate
 from ._observe import encode
 from ._placement import Placement
@@ -100,3 +102,26 @@ def _shaped(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if np.shape(value) not in ((), shape):
         raise ValueError(f"values[{name!r}] has the shape {np.shape(value)}; expected {shape}")
     return np.array(np.broadcast_to(value, shape), np.int32)
+
+
+def plastic_targets(net: ChipNetwork, plasticity: Sequence[Scheduled]) -> dict[str, str]:
+    """The projection of each rule, by the name of the rule."""
+    wanted: dict[str, list[str]] = {}
+    for name, projection in net.projections.items():
+        if projection.plastic is not None:
+            wanted.setdefault(projection.plastic, []).append(name)
+    found = {}
+    for scheduled in plasticity:
+        targets = wanted.get(scheduled.name, [])
+        if len(targets) != 1 or scheduled.name in found:
+            raise ValueError(
+                f"the rule {scheduled.name!r} must be scheduled once and be that of one "
+                f"projection; projections that name it: {targets}"
+            )
+        if (receptor := net.projections[targets[0]].receptor) != "excitatory":
+            raise ValueError(
+                f"{targets[0]!r} is {receptor} and plastic; rules see magnitudes of one row, so "
+                "plastic projections must be excitatory"
+            )
+        found[scheduled.name] = targets[0]
+    return found

@@ -98,6 +98,8 @@ class ChipNetwork:
     sources: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
+        if not self.populations:
+            raise ValueError("populations is empty; a network needs at least one")
         if both := self.populations.keys() & self.sources.keys():
             raise ValueError(f"{_list(both)} name populations as well as sources")
         for name, size in self.sources.items():

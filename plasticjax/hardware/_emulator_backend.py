@@ -5,34 +5,34 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from ._backend import Membranes, RecordSpec, RuleHandle, RunResult, RunStats, Scheduled, Series
-from ._backend import Spikes as PopulationSpikes
-from ._backend_rule import RowProgram, host_values
+from ._backend import RecordSpec, RuleHandle, RunResult, RunStats, Scheduled
+from ._backend_rule import RowProgram, host_values, plastic_targets
 from ._chip_config import NeuronSettings, configure
 from ._chip_events import BackgroundGenerator, ChipEvents, chip_events, merge_events
 from ._chip_network import ChipNetwork
 from ._chip_profile import ChipProfile
+from ._chip_results import complain, logical, membranes_of, series_of, spikes_of
 from ._cost import CALL_US, CYCLES_PER_US, cost
 from ._emit_cpp import emit_cpp
-from ._emulator import run_chip, spike_trains
+from ._emulator import run_chip
 from ._emulator_step import EmulatorSettings
 from ._fixed_pattern import draw_chip
 from ._placement import NO_LABEL, Placement, place
 from ._program import IntegerProgram
 from ._scheduler import Plasticity
 from ._stimulus import Input, PoissonInput, check_stimulus
+from ._weight_store import WeightStore
 
 SENSORS = {"causal", "anticausal"}
 
 
-class EmulatorBackend:
+class EmulatorBackend(WeightStore):
     """Runs networks on the emulated chip.
 
     Attributes:
@@ -46,7 +46,7 @@ class EmulatorBackend:
 
     def __init__(self, settings: EmulatorSettings | None = None):
         self.settings = EmulatorSettings(max_spikes=100_000) if settings is None else settings
-        self._weights: WeakKeyDictionary[Placement, dict[str, Any]] = WeakKeyDictionary()
+        super().__init__()
 
     def map(self, net: ChipNetwork, profile: ChipProfile | None = None) -> Placement:
         """Finds a place for a network.
@@ -63,23 +63,7 @@ class EmulatorBackend:
         """
         placement = place(net, ChipProfile.bss2_calibrated() if profile is None else profile)
         _settings_of(placement)
-        self._weights[placement] = {name: np.zeros_like(net.mask(name), np.int32)
-                                    for name in net.projections}  # fmt: skip
-        return placement
-
-    def load_weights(self, placement: Placement, weights: Mapping[str, Any]) -> None:
-        """Sets weights.
-
-        Args:
-            placement: what `map` returned.
-            weights: signed integers [post, pre] by projection (LSB).
-
-        Raises:
-            ValueError: if the chip cannot hold them.
-        """
-        net = placement.network
-        checked = {name: net.check_weights(name, values) for name, values in weights.items()}
-        self._weights[placement].update(checked)
+        return self._register(placement)
 
     def compile_rule(self, rule: IntegerProgram, placement: Placement) -> RuleHandle:
         """Prepares a rule.
@@ -102,17 +86,6 @@ class EmulatorBackend:
             )
         target = "libnux" if "label" in kinds else "pynn"
         return RuleHandle(rule, emit_cpp(rule, target), RowProgram(rule))
-
-    def read_weights(self, placement: Placement) -> dict[str, np.ndarray]:
-        """The weights.
-
-        Args:
-            placement: what `map` returned.
-
-        Returns:
-            Signed integers [post, pre] by projection (LSB).
-        """
-        return {name: values.copy() for name, values in self._weights[placement].items()}
 
     def close(self) -> None:
         """Forgets all placements."""
@@ -157,10 +130,10 @@ class EmulatorBackend:
         rules = [self._plasticity(placement, s, targets[s.name]) for s in plasticity]
         settings = self._fitted(placement, events, rules, record)
         done = run_chip(chip, config, events, duration_us, key=key, rules=rules, settings=settings)
-        _complain(done.stats)
+        complain(done.stats)
         for name in targets.values():
-            final = _logical(placement, name, np.asarray(done.state.weights))
-            self._weights[placement][name] = final
+            final = logical(placement, name, np.asarray(done.state.weights))
+            self._of(placement)[name] = final
         stats = RunStats(
             int(done.stats.n_delayed),
             int(done.stats.n_dropped),
@@ -169,9 +142,9 @@ class EmulatorBackend:
             duration_us,
         )
         return RunResult(
-            _spikes(placement, done),
-            _membranes(placement, record, done),
-            *_series(placement, plasticity, targets, record, done),
+            spikes_of(placement, done),
+            membranes_of(placement, record, done),
+            *series_of(placement, plasticity, targets, record, done),
             stats,
             self.name,
             profile.to_json(),
@@ -184,7 +157,7 @@ class EmulatorBackend:
         labels = np.full_like(weights, NO_LABEL)
         for name in placement.network.projections:
             post, pre, hemi, column, exc, inh, label = placement.physical(name)
-            values = self._weights[placement][name][post, pre]
+            values = self._of(placement)[name][post, pre]
             for row, magnitude in ((exc, np.maximum(values, 0)), (inh, np.maximum(-values, 0))):
                 here = row >= 0
                 where = (hemi[here], column[here], row[here])
@@ -256,35 +229,15 @@ class EmulatorBackend:
         )
 
 
-def plastic_targets(net: ChipNetwork, plasticity: Sequence[Scheduled]) -> dict[str, str]:
-    """The projection of each rule, by the name of the rule."""
-    wanted: dict[str, list[str]] = {}
-    for name, projection in net.projections.items():
-        if projection.plastic is not None:
-            wanted.setdefault(projection.plastic, []).append(name)
-    found = {}
-    for scheduled in plasticity:
-        targets = wanted.get(scheduled.name, [])
-        if len(targets) != 1 or scheduled.name in found:
-            raise ValueError(
-                f"the rule {scheduled.name!r} must be scheduled once and be that of one "
-                f"projection; projections that name it: {targets}"
-            )
-        if (receptor := net.projections[targets[0]].receptor) != "excitatory":
-            raise ValueError(
-                f"{targets[0]!r} is {receptor} and plastic; rules see magnitudes of one row, so "
-                "plastic projections must be excitatory"
-            )
-        found[scheduled.name] = targets[0]
-    return found
-
-
 def _settings_of(placement: Placement) -> NeuronSettings:
     """The parameters of all populations on the columns of the chip."""
     hemispheres, columns, _ = placement.shape
     switches, arrays = {}, {}
     for field in fields(NeuronSettings):
-        of = {name: getattr(p.neurons, field.name) for name, p in _populations(placement)}
+        of = {
+            name: getattr(p.neurons, field.name)
+            for name, p in placement.network.populations.items()
+        }
         if field.metadata.get("static"):
             if len(set(of.values())) > 1:
                 raise ValueError(f"{field.name} must be the same for all populations, got {of}")
@@ -303,10 +256,6 @@ def _settings_of(placement: Placement) -> NeuronSettings:
     return NeuronSettings(**switches, **arrays)
 
 
-def _populations(placement: Placement):
-    return placement.network.populations.items()
-
-
 def _events(placement: Placement, stimulus, duration_us: float) -> ChipEvents:
     streams = []
     for name, given in stimulus.items():
@@ -321,60 +270,3 @@ def _events(placement: Placement, stimulus, duration_us: float) -> ChipEvents:
             trains = [t for t, own in zip(given, words, strict=True) for _ in own]
             streams.append(chip_events(trains, [word for own in words for word in own]))
     return merge_events([chip_events([], []), *streams])
-
-
-def _complain(stats) -> None:
-    if int(stats.n_lost_spikes):
-        raise RuntimeError(f"{int(stats.n_lost_spikes)} spikes had no room; raise max_spikes")
-    if int(stats.n_overflow):
-        raise RuntimeError(f"{int(stats.n_overflow)} events had no room; raise events_per_step")
-
-
-def _logical(placement: Placement, name: str, weights: np.ndarray) -> np.ndarray:
-    """Signed weights [..., post, pre] of weights [..., hemisphere, column, row]."""
-    post, pre, hemi, column, exc, inh, _ = placement.physical(name)
-    found = np.zeros((*weights.shape[:-3], *placement.network.mask(name).shape), np.int32)
-    for row, sign in ((exc, 1), (inh, -1)):
-        here = row >= 0
-        values = weights[..., hemi[here], column[here], row[here]].astype(np.int32)
-        found[..., post[here], pre[here]] += sign * values
-    return found
-
-
-def _spikes(placement: Placement, done) -> dict[str, PopulationSpikes]:
-    times, neurons = spike_trains(done)
-    columns = placement.shape[1]
-    found = {}
-    for name, population in _populations(placement):
-        own = placement.hemispheres[name] * columns + placement.columns[name]
-        ids = np.full(2 * columns, -1)
-        ids[own] = np.arange(population.size)
-        here = ids[neurons] >= 0
-        found[name] = PopulationSpikes(times[here], ids[neurons][here])
-    return found
-
-
-def _membranes(placement: Placement, record: RecordSpec, done) -> dict[str, Membranes]:
-    readings, first, found = np.asarray(done.readings, np.float64), 0, {}
-    times = record.sample_us * np.arange(1, len(readings) + 1)
-    for name, neurons in record.membranes.items():
-        own = np.asarray(neurons, int)
-        found[name] = Membranes(times, own, readings[:, first : first + len(own)])
-        first += len(own)
-    return found
-
-
-def _series(placement, plasticity, targets, record: RecordSpec, done):
-    weights, observables = {}, {}
-    for number, scheduled in enumerate(plasticity):
-        calls = np.flatnonzero(done.call_rules == number)
-        times, target = np.asarray(done.call_us)[calls], targets[scheduled.name]
-        if record.weights:
-            values = _logical(placement, target, np.asarray(done.weights)[calls])
-            weights[target] = Series(times, values)
-        if any(raw.kind == "rate" for raw in scheduled.rule.program.inputs):
-            post = placement.network.projections[target].post
-            where = (placement.hemispheres[post], placement.columns[post])
-            counts = np.asarray(done.rates)[calls][(slice(None), *where)]
-            observables[f"{scheduled.name}.rate"] = Series(times, counts.astype(np.int32))
-    return weights, observables

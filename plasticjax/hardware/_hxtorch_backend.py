@@ -4,7 +4,6 @@ import importlib.util
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Array, Key
@@ -24,12 +23,13 @@ from ._chip_profile import ChipProfile
 from ._placement import Placement, place
 from ._program import IntegerProgram
 from ._stimulus import Input, PoissonInput, check_stimulus
+from ._weight_store import WeightStore
 
 PARAMETERS = ("leak", "reset", "threshold", "tau_mem", "tau_exc", "tau_ref", "gain_code",
               "dac_code")  # fmt: skip
 
 
-class HxtorchBackend:
+class HxtorchBackend(WeightStore):
     """Runs feed-forward networks on a BrainScaleS-2 chip, with `hxtorch`.
 
     For learning in the loop: spikes of the chip, gradients of `measured_spike_times`. Never run on
@@ -48,7 +48,7 @@ class HxtorchBackend:
             raise ValueError(f"dt_us={dt_us} must be positive")
         self.dt_us = dt_us
         self._software = _connect()
-        self._weights: WeakKeyDictionary[Placement, dict[str, Any]] = WeakKeyDictionary()
+        super().__init__()
 
     def map(self, net: ChipNetwork, profile: ChipProfile | None = None) -> Placement:
         """Checks that a network is a chain of layers and fits.
@@ -73,23 +73,7 @@ class HxtorchBackend:
                 if np.ndim(getattr(population.neurons, parameter)):
                     raise ValueError(f"{parameter} of {name!r} must be a scalar on this back-end")
         placement = place(net)
-        self._weights[placement] = {name: np.zeros_like(net.mask(name), np.int32)
-                                    for name in net.projections}  # fmt: skip
-        return placement
-
-    def load_weights(self, placement: Placement, weights: Mapping[str, Any]) -> None:
-        """Sets weights.
-
-        Args:
-            placement: what `map` returned.
-            weights: signed integers [post, pre] by projection (LSB).
-
-        Raises:
-            ValueError: if the chip cannot hold them.
-        """
-        net = placement.network
-        checked = {name: net.check_weights(name, values) for name, values in weights.items()}
-        self._weights[placement].update(checked)
+        return self._register(placement)
 
     def compile_rule(self, rule: IntegerProgram, placement: Placement) -> RuleHandle:
         """Refuses: this path is for gradients.
@@ -105,17 +89,6 @@ class HxtorchBackend:
             ValueError: always; `get_backend("pynn")` runs rules.
         """
         raise ValueError("the hxtorch back-end runs no plasticity rules; use get_backend('pynn')")
-
-    def read_weights(self, placement: Placement) -> dict[str, np.ndarray]:
-        """The weights as they were loaded.
-
-        Args:
-            placement: what `map` returned.
-
-        Returns:
-            Signed integers [post, pre] by projection (LSB).
-        """
-        return {name: values.copy() for name, values in self._weights[placement].items()}
 
     def close(self) -> None:
         """Gives the chip back."""
@@ -171,7 +144,7 @@ class HxtorchBackend:
     def _layer(self, placement: Placement, name: str) -> calls.Layer:
         population = placement.network.populations[placement.network.projections[name].post]
         of = {parameter: float(getattr(population.neurons, parameter)) for parameter in PARAMETERS}
-        return calls.Layer(self._weights[placement][name], of)
+        return calls.Layer(self._of(placement)[name], of)
 
     def _dense(self, trains: Any, steps: int) -> np.ndarray:
         if isinstance(trains, PoissonInput):

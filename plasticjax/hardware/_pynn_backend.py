@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import equinox as eqx
 import numpy as np
@@ -14,24 +13,30 @@ from jaxtyping import Array, Key
 from . import _pynn_calls as calls
 from ._backend import (
     BackendUnavailable,
-    Membranes,
     RecordSpec,
     RuleHandle,
     RunResult,
     RunStats,
     Scheduled,
     Series,
-    Spikes,
 )
-from ._backend_rule import host_values
+from ._backend_rule import plastic_targets
 from ._chip_config import NeuronSettings
 from ._chip_network import ChipNetwork
 from ._chip_profile import ChipProfile
 from ._emit_cpp import emit_cpp
-from ._emulator_backend import plastic_targets
 from ._placement import Placement, place
 from ._program import IntegerProgram
+from ._pynn_translation import (
+    membranes_of,
+    plain,
+    reader_of,
+    spikes_of,
+    symbols_of,
+    synapses_of,
+)
 from ._stimulus import Input, PoissonInput, check_stimulus
+from ._weight_store import WeightStore
 
 CONNECTIONS = ("QUIGGELDY_IP", "SLURM_FPGA_IPS")
 CALIBRATIONS = ("per neuron", "nightly")
@@ -39,7 +44,7 @@ CALIBRATED = ("leak", "reset", "threshold", "tau_mem", "tau_exc", "tau_inh", "ta
               "gain_code", "dac_code", "reversal_exc", "reversal_inh")  # fmt: skip
 
 
-class PyNNBackend:
+class PyNNBackend(WeightStore):
     """Runs networks on a BrainScaleS-2 chip, with `pynn_brainscales`.
 
     Never run on a chip so far: see "What is not tested" on the page about the chip.
@@ -61,7 +66,7 @@ class PyNNBackend:
         self.calibration, self.correlation = calibration, correlation
         self._software = _connect()
         self.chip = _identifier(self._software)
-        self._weights: WeakKeyDictionary[Placement, dict[str, Any]] = WeakKeyDictionary()
+        super().__init__()
 
     def map(self, net: ChipNetwork, profile: ChipProfile | None = None) -> Placement:
         """Checks that a network fits; where synapses go is up to the chip's own router.
@@ -92,23 +97,7 @@ class PyNNBackend:
                     "calibration that this back-end was given; leave them at their defaults"
                 )
         placement = place(net)
-        self._weights[placement] = {name: np.zeros_like(net.mask(name), np.int32)
-                                    for name in net.projections}  # fmt: skip
-        return placement
-
-    def load_weights(self, placement: Placement, weights: Mapping[str, Any]) -> None:
-        """Sets weights.
-
-        Args:
-            placement: what `map` returned.
-            weights: signed integers [post, pre] by projection (LSB).
-
-        Raises:
-            ValueError: if the chip cannot hold them.
-        """
-        net = placement.network
-        checked = {name: net.check_weights(name, values) for name, values in weights.items()}
-        self._weights[placement].update(checked)
+        return self._register(placement)
 
     def compile_rule(self, rule: IntegerProgram, placement: Placement) -> RuleHandle:
         """Emits the kernel of a rule. It is compiled with the network, when that runs.
@@ -142,17 +131,6 @@ class PyNNBackend:
             if "membrane" in kinds:
                 raise ValueError("membranes and correlations share converters; read one of them")
         return RuleHandle(rule, emit_cpp(rule, "pynn", record=True))
-
-    def read_weights(self, placement: Placement) -> dict[str, np.ndarray]:
-        """The weights: as loaded, or as the last call of a rule recorded them.
-
-        Args:
-            placement: what `map` returned.
-
-        Returns:
-            Signed integers [post, pre] by projection (LSB).
-        """
-        return {name: values.copy() for name, values in self._weights[placement].items()}
 
     def close(self) -> None:
         """Forgets all placements; sessions end with each run."""
@@ -189,7 +167,7 @@ class PyNNBackend:
             raise ValueError("key is for the emulator; the noise of a chip has none")
         given = check_stimulus(placement.network, stimulus, duration_us)
         targets = plastic_targets(placement.network, plasticity)
-        symbols = _symbols(placement, plasticity, targets)
+        symbols = symbols_of(placement, plasticity, targets)
         if record.membranes and self.correlation is not None:
             raise ValueError("membranes cannot be recorded while converters see correlations")
         chip, configured = self._software, None
@@ -206,15 +184,15 @@ class PyNNBackend:
             built = self._build(placement, given, plasticity, targets, record, configured)
             populations, projections = built
             calls.run(chip, duration_us / 1000)
-            spikes = {n: _spikes(populations[n]) for n in placement.network.populations}
-            membranes = {n: _membranes(populations[n], w) for n, w in record.membranes.items()}
-            weights = {n: self._weight_series(placement, n, projections[n])
+            spikes = {n: spikes_of(populations[n]) for n in placement.network.populations}
+            membranes = {n: membranes_of(populations[n], w) for n, w in record.membranes.items()}
+            weights = {n: _weight_series(placement, n, projections.get(n))
                        for n in targets.values()}  # fmt: skip
         finally:
             calls.end(chip)
         for name, series in weights.items():
             if len(series.values):
-                self._weights[placement][name] = series.values[-1]
+                self._of(placement)[name] = series.values[-1]
         return RunResult(
             spikes,
             membranes,
@@ -246,13 +224,13 @@ class PyNNBackend:
                 populations[name] = calls.spike_source(chip, trains)
         for name, population in net.populations.items():
             readers = [s for s in plasticity if net.projections[targets[s.name]].post == name]
-            rule, membrane = _reader(name, readers, rules)
+            rule, membrane = reader_of(name, readers, rules)
             if configured is not None:
                 made = calls.uncalibrated_neurons(chip, population.size, rule, membrane)
             else:
                 coba = population.neurons.conductance
                 neurons = calls.coba_neurons if coba else calls.cuba_neurons
-                of = {field: _plain(getattr(population.neurons, field)) for field in CALIBRATED}
+                of = {field: plain(getattr(population.neurons, field)) for field in CALIBRATED}
                 made = neurons(chip, population.size, rule, membrane, of)
             calls.record(made, name in record.membranes)
             populations[name] = made
@@ -260,7 +238,7 @@ class PyNNBackend:
         owners = {target: rules[name] for name, target in targets.items()}
         for name, projection in net.projections.items():
             pre, post = populations[projection.pre], populations[projection.post]
-            synapses = _synapses(net, name, self._weights[placement][name])
+            synapses = synapses_of(net, name, self._of(placement)[name])
             if not synapses:
                 continue
             if name in owners:
@@ -274,14 +252,15 @@ class PyNNBackend:
                     calls.static_projection(chip, pre, post, own, receptor)
         return populations, projections
 
-    def _weight_series(self, placement: Placement, name: str, projection: Any) -> Series:
-        mask = placement.network.mask(name)
-        pre, post = np.nonzero(mask.T)  # the order of PyNN: by source
-        found = calls.recorded_weights(projection)
-        values = np.zeros((len(found), *mask.shape), np.int32)
-        for call, (_, recorded) in enumerate(found):
-            values[call, post, pre] = recorded
-        return Series(np.array([cycles / 125 for cycles, _ in found]), values)
+
+def _weight_series(placement: Placement, name: str, projection: Any) -> Series:
+    mask = placement.network.mask(name)
+    pre, post = np.nonzero(mask.T)  # the order of PyNN: by source
+    found = [] if projection is None else calls.recorded_weights(projection)
+    values = np.zeros((len(found), *mask.shape), np.int32)
+    for call, (_, recorded) in enumerate(found):
+        values[call, post, pre] = recorded
+    return Series(np.array([cycles / 125 for cycles, _ in found]), values)
 
 
 def _connect() -> calls.Software:
@@ -306,63 +285,3 @@ def _identifier(software: calls.Software) -> str:
         return calls.chip_identifier(software)
     except Exception as error:  # of any type: the software of the chip raises C++ exceptions
         raise BackendUnavailable(f"no BSS-2 connection could be opened: {error}") from error
-
-
-def _symbols(placement, plasticity, targets) -> dict[str, int]:
-    """Symbols by their names in the kernels, which are linked into one program."""
-    found: dict[str, int] = {}
-    globals_of: dict[str, str] = {}
-    for scheduled in plasticity:
-        program = scheduled.rule.program
-        values = host_values(program, scheduled.values, placement, targets[scheduled.name])
-        for raw in program.inputs:
-            if not raw.symbol:
-                continue
-            if raw.symbol in globals_of:
-                raise ValueError(
-                    f"the rules {globals_of[raw.symbol]!r} and {scheduled.name!r} both define "
-                    f"{raw.symbol} on the chip; give their symbols different names, or run them "
-                    "one after the other"
-                )
-            globals_of[raw.symbol] = scheduled.name
-            if raw.kind == "symbol":
-                found[raw.symbol] = int(values[raw.name])
-    return found
-
-
-def _reader(name: str, readers: Sequence[Scheduled], rules: Mapping[str, Any]):
-    """The rule that reads the neurons of a population, and whether it reads their membranes."""
-    kinds = {s.name: {raw.kind for raw in s.rule.program.inputs} for s in readers}
-    reading = [s for s, own in kinds.items() if own & {"rate", "membrane"}]
-    if len(reading) > 1:
-        raise ValueError(f"{reading} all read the neurons of {name!r}; a population has one rule")
-    if not reading:
-        return None, False
-    return rules[reading[0]], "membrane" in kinds[reading[0]]
-
-
-def _plain(value: Any) -> Any:
-    return np.asarray(value).tolist()
-
-
-def _synapses(net: ChipNetwork, name: str, weights: np.ndarray) -> list[tuple[int, int, int]]:
-    pre, post = np.nonzero(net.mask(name).T)
-    return [(int(j), int(i), int(weights[i, j])) for j, i in zip(pre, post, strict=True)]
-
-
-def _spikes(population: Any) -> Spikes:
-    found = calls.spikes_ms(population)
-    times = np.concatenate([np.zeros(0), *(1000 * own for _, own in found)])
-    ids = np.concatenate([np.zeros(0, int), *(np.full(len(own), n) for n, own in found)])
-    order = np.lexsort((ids, times))
-    return Spikes(times[order], ids[order])
-
-
-def _membranes(population: Any, wanted: Sequence[int]) -> Membranes:
-    found = {number: (times, values) for number, times, values in calls.membranes(population)}
-    missing = [n for n in wanted if n not in found]
-    if missing:
-        raise RuntimeError(f"the chip returned no membranes of the neurons {missing}")
-    times = found[wanted[0]][0]
-    values = [np.interp(times, *found[n]) for n in wanted]
-    return Membranes(1000 * times, np.asarray(wanted, int), np.stack(values, 1))

@@ -173,9 +173,9 @@ def test_weights_come_back_as_they_were_loaded(seed, receptor):
     weights = rng.integers(low, high + 1, (post, pre)) * connected
     backend.load_weights(placement, {"p": weights.astype(float)})
     physical = backend._synapses(placement)["weights"]
-    from plasticjax.hardware._emulator_backend import _logical
+    from plasticjax.hardware._chip_results import logical
 
-    np.testing.assert_array_equal(_logical(placement, "p", physical), weights)
+    np.testing.assert_array_equal(logical(placement, "p", physical), weights)
     np.testing.assert_array_equal(backend.read_weights(placement)["p"], weights)
 
 
@@ -305,6 +305,26 @@ def test_the_choice_of_a_back_end(monkeypatch):
     monkeypatch.setenv("PLASTICJAX_BSS2", "chip")
     with pytest.raises(ValueError, match="PLASTICJAX_BSS2='chip'; valid: emulator"):
         get_backend()
+
+
+def test_a_plastic_projection_may_have_no_synapses(monkeypatch):
+    fake_chip.pynn(monkeypatch)
+    nothing = np.zeros((2, 3), bool)
+    net = ChipNetwork(
+        {"n": NeuronPopulation(2)},
+        {"p": Projection("in", "n", connected=nothing, plastic="rule")},
+        {"in": 3},
+    )
+    for backend in (emulator(), PyNNBackend()):
+        placement = backend.map(net)
+        handle = backend.compile_rule(shipped_rules()["homeostasis"].lower(), placement)
+        backend.run(placement, {}, 100.0, [Scheduled(handle, "rule", 10.0, 50.0, 1)])
+        np.testing.assert_array_equal(backend.read_weights(placement)["p"], np.zeros((2, 3)))
+        backend.close()
+        with pytest.raises(ValueError, match="not of this back-end, or it was closed"):
+            backend.read_weights(placement)
+    with pytest.raises(ValueError, match="populations is empty"):
+        ChipNetwork({}, {})
 
 
 def shape_of(value):
