@@ -28,8 +28,9 @@ from ._emit_cpp import emit_cpp
 from ._placement import Placement, place
 from ._program import IntegerProgram
 from ._pynn_translation import (
+    check_neurons,
     membranes_of,
-    plain,
+    parameters_of,
     reader_of,
     spikes_of,
     symbols_of,
@@ -40,8 +41,6 @@ from ._weight_store import WeightStore
 
 CONNECTIONS = ("QUIGGELDY_IP", "SLURM_FPGA_IPS")
 CALIBRATIONS = ("per neuron", "nightly")
-CALIBRATED = ("leak", "reset", "threshold", "tau_mem", "tau_exc", "tau_inh", "tau_ref",
-              "gain_code", "dac_code", "reversal_exc", "reversal_inh")  # fmt: skip
 
 
 class PyNNBackend(WeightStore):
@@ -84,20 +83,15 @@ class PyNNBackend(WeightStore):
         """
         if profile is not None:
             raise ValueError("profile is for the emulator; a chip has its own imperfections")
+        check_neurons(net)
+        fixed = self.calibration == "nightly" or self.correlation is not None
         for name, population in net.populations.items():
-            own = population.neurons
-            if own.exponential or own.adaptation:
-                raise ValueError(f"{name!r}: PyNN calibrates no exponential term or adaptation")
-            if np.any(np.asarray(own.offset) != 0):
-                raise ValueError(f"{name!r}: offset must be 0 on the chip")
-            fixed = self.calibration == "nightly" or self.correlation is not None
-            if fixed and not eqx.tree_equal(own, NeuronSettings()):
+            if fixed and not eqx.tree_equal(population.neurons, NeuronSettings()):
                 raise ValueError(
                     f"{name!r} has parameters of its own, but the neurons are set by the "
                     "calibration that this back-end was given; leave them at their defaults"
                 )
-        placement = place(net)
-        return self._register(placement)
+        return self._register(place(net))
 
     def compile_rule(self, rule: IntegerProgram, placement: Placement) -> RuleHandle:
         """Emits the kernel of a rule. It is compiled with the network, when that runs.
@@ -230,7 +224,7 @@ class PyNNBackend(WeightStore):
             else:
                 coba = population.neurons.conductance
                 neurons = calls.coba_neurons if coba else calls.cuba_neurons
-                of = {field: plain(getattr(population.neurons, field)) for field in CALIBRATED}
+                of = parameters_of(population.neurons)
                 made = neurons(chip, population.size, rule, membrane, of)
             calls.record(made, name in record.membranes)
             populations[name] = made

@@ -8,7 +8,23 @@ import numpy as np
 from . import _pynn_calls as calls
 from ._backend import Membranes, Scheduled, Spikes
 from ._backend_rule import host_values
+from ._chip_config import NeuronSettings
 from ._chip_network import ChipNetwork
+
+# What the calibration of PyNN can reach (LSB, us, dimensionless), and what all neurons share.
+RANGES = {
+    "leak": (50, 160),
+    "reset": (50, 160),
+    "threshold": (50, 220),
+    "tau_mem": (0.5, 60),
+    "tau_exc": (0.3, 30),
+    "tau_inh": (0.3, 30),
+    "tau_ref": (0.04, 32),
+    "gain_code": (30, 800),
+    "dac_code": (30, 1022),
+}
+SHARED = ("gain_code", "dac_code")
+CONDUCTANCES = ("reversal_exc", "reversal_inh")
 
 
 def symbols_of(placement, plasticity, targets) -> dict[str, int]:
@@ -44,10 +60,6 @@ def reader_of(name: str, readers: Sequence[Scheduled], rules: Mapping[str, Any])
     return rules[reading[0]], "membrane" in kinds[reading[0]]
 
 
-def plain(value: Any) -> Any:
-    return np.asarray(value).tolist()
-
-
 def synapses_of(net: ChipNetwork, name: str, weights: np.ndarray) -> list[tuple[int, int, int]]:
     pre, post = np.nonzero(net.mask(name).T)
     return [(int(j), int(i), int(weights[i, j])) for j, i in zip(pre, post, strict=True)]
@@ -69,3 +81,35 @@ def membranes_of(population: Any, wanted: Sequence[int]) -> Membranes:
     times = found[wanted[0]][0]
     values = [np.interp(times, *found[n]) for n in wanted]
     return Membranes(1000 * times, np.asarray(wanted, int), np.stack(values, 1))
+
+
+def check_neurons(net: ChipNetwork) -> None:
+    """Refuses, before minutes of calibration, what the calibration cannot make."""
+    for name, population in net.populations.items():
+        own = population.neurons
+        if own.exponential or own.adaptation:
+            raise ValueError(f"{name!r}: PyNN calibrates no exponential term or adaptation")
+        if np.any(np.asarray(own.offset) != 0):
+            raise ValueError(f"{name!r}: offset must be 0 on the chip")
+        for parameter, (low, high) in RANGES.items():
+            value = np.asarray(getattr(own, parameter))
+            if np.any(value < low) or np.any(value > high):
+                raise ValueError(
+                    f"{parameter}={value} of {name!r} must lie in [{low}, {high}], which the "
+                    "calibration supports"
+                )
+            if value.shape not in ((), (population.size,)):
+                raise ValueError(
+                    f"{parameter} of {name!r} has the shape {value.shape}; expected a scalar or "
+                    f"[{population.size}]"
+                )
+    for parameter in SHARED:
+        values = [np.asarray(getattr(p.neurons, parameter)) for p in net.populations.values()]
+        if len({float(v) for value in values for v in value.ravel()}) > 1:
+            raise ValueError(f"{parameter} must be the same for all neurons of the chip")
+
+
+def parameters_of(settings: NeuronSettings) -> dict[str, Any]:
+    """Numbers or lists by name, as PyNN takes them."""
+    names = (*RANGES, *CONDUCTANCES)
+    return {name: np.asarray(getattr(settings, name)).tolist() for name in names}

@@ -181,6 +181,16 @@ def test_what_the_interface_cannot_do_is_refused(monkeypatch):
         experiment(backend, key=jax.random.key(0))
     with pytest.raises(ValueError, match="offset must be 0"):
         backend.map(ChipNetwork({"a": NeuronPopulation(1, NeuronSettings(offset=1.0))}, {}))
+    for settings, message in (
+        ({"threshold": 230.0}, r"threshold=230.0 of 'a' must lie in \[50, 220\]"),
+        ({"tau_mem": np.array([10.0, 0.1])}, r"tau_mem=.* must lie in \[0.5, 60\]"),
+        ({"leak": np.array([80.0])}, r"leak of 'a' has the shape \(1,\)"),
+        ({"gain_code": 400.0}, "gain_code must be the same for all neurons"),
+        ({"adaptation": True}, "no exponential term or adaptation"),
+    ):
+        two = {"a": NeuronPopulation(2, NeuronSettings(**settings)), "b": NeuronPopulation(1)}
+        with pytest.raises(ValueError, match=message):
+            backend.map(ChipNetwork(two, {}))
     with pytest.raises(ValueError, match="valid: per neuron, nightly"):
         PyNNBackend(calibration="daily")
 
