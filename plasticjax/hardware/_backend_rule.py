@@ -41,9 +41,8 @@ class RowProgram:
         stored = {n: jnp.broadcast_to(v, column)[:, 0] for n, v in self.run(raw).items()}
         kinds = {output.kind: output.name for output in self.program.outputs}
         states = {o.name: stored[o.name] for o in self.program.outputs if o.kind == "state"}
-        labels = stored[kinds["label"]] if "label" in kinds else None
         weights = stored[kinds["weight"]] if "weight" in kinds else view.weights
-        return RowWrite(weights, labels, states or None)
+        return RowWrite(weights, state=states or None)
 
 
 def _seen(view: RowView, name: str, kind: str, key: Any) -> Any:
@@ -57,7 +56,6 @@ def _seen(view: RowView, name: str, kind: str, key: Any) -> Any:
         return view.symbols[name][view.hemisphere]
     return {
         "weight": view.weights,
-        "label": view.labels,
         "causal": view.causal,
         "anticausal": view.anticausal,
         "baseline": view.baseline_anticausal

@@ -76,7 +76,7 @@ class EmulatorBackend(WeightStore):
             The rule, with the kernel that a chip would run.
 
         Raises:
-            ValueError: if the rule keeps signed weights, which need two rows at once.
+            ValueError: if the rule keeps signed weights, which need two rows at once, or labels.
         """
         kinds = {raw.kind for raw in rule.inputs} | {output.kind for output in rule.outputs}
         if "signed_weight" in kinds:
@@ -84,8 +84,12 @@ class EmulatorBackend(WeightStore):
                 "signed weights need two rows at once, and back-ends serve one after the other; "
                 "use weight() and an excitatory projection"
             )
-        target = "libnux" if "label" in kinds else "pynn"
-        return RuleHandle(rule, emit_cpp(rule, target), RowProgram(rule))
+        if "label" in kinds:
+            raise ValueError(
+                "rules that change labels need sources that share rows, which back-ends do not "
+                "place; wire the chip with configure and run_chip"
+            )
+        return RuleHandle(rule, emit_cpp(rule, "pynn"), RowProgram(rule))
 
     def close(self) -> None:
         """Forgets all placements."""

@@ -270,7 +270,7 @@ def _connect() -> calls.Software:
         )
     try:
         return calls.software()
-    except ImportError as error:
+    except Exception as error:  # of any type: it loads C++ libraries
         raise BackendUnavailable(f"the software of the chip does not import: {error}") from error
 
 

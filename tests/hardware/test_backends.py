@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,6 +30,7 @@ from plasticjax.hardware import (
     lower,
     row_table,
     shipped_rules,
+    state,
     symbol,
     weight,
 )
@@ -148,6 +150,27 @@ def test_homeostasis_counts_the_spikes_of_its_neurons():
     np.testing.assert_array_equal(again, result.weights["p"].values[-1])
 
 
+def test_states_of_synapses_are_kept_between_calls():
+    """An eligibility that halves and grows by 8 per call; the weight grows by it."""
+
+    class Trace(NamedTuple):
+        w: Any
+        e: Any
+
+    def update(syn, pre, post, third, obs):
+        e = 0.5 * syn.e + 8.0
+        return Trace(syn.w + e, e)
+
+    program = lower(update, syn=Trace(weight(), state(0.0, 32.0)), rounding="floor")
+    net = ChipNetwork({"n": NeuronPopulation(2)}, {"p": Projection("in", "n", plastic="rule")},
+                      {"in": 1})  # fmt: skip
+    backend = emulator()
+    placement = backend.map(net, IDEAL)
+    handle = backend.compile_rule(program, placement)
+    result = backend.run(placement, {}, 400.0, [Scheduled(handle, "rule", 10.0, 100.0, 3)])
+    np.testing.assert_array_equal(result.weights["p"].values[:, 0, 0], [8, 8 + 12, 8 + 12 + 14])
+
+
 def test_runs_repeat_with_their_key():
     net = ChipNetwork({"n": NeuronPopulation(4)}, {"p": Projection("in", "n")}, {"in": 1})
     backend = emulator()
@@ -253,6 +276,8 @@ def test_inputs_and_rules_that_do_not_fit_are_refused():
             backend.run(placement, stimulus, 100.0)
     with pytest.raises(ValueError, match="signed weights need two rows"):
         backend.compile_rule(shipped_rules()["delta"].lower(), placement)
+    with pytest.raises(ValueError, match="rules that change labels"):
+        backend.compile_rule(shipped_rules()["structural"].lower(), placement)
     handle = backend.compile_rule(rule_with_symbol(), placement)
     with pytest.raises(ValueError, match="which the rule does not read"):
         Scheduled(handle, "rule", 0.0, 10.0, 1, {"stap": 1.0})
