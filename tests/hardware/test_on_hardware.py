@@ -1,6 +1,6 @@
-"""Five experiments that a chip must pass; the emulator passes them in every test run.
+"""Five experiments that a chip must pass; the emulator passes them as well.
 
-On a machine with a chip: `python -m pytest tests/hardware/test_on_hardware.py --hardware -m ""`.
+On a machine with a chip: `python -m pytest tests/hardware/test_on_hardware.py --hardware`.
 """
 
 import os
@@ -32,7 +32,7 @@ from plasticjax.plasticity import increment
 CORRELATION = "PLASTICJAX_BSS2_CORRELATION"
 
 
-@pytest.fixture(params=["emulator", "chip"])
+@pytest.fixture(params=[pytest.param("emulator", marks=pytest.mark.slow), "chip"])
 def where(request):
     if request.param == "chip" and not request.config.getoption("--hardware"):
         pytest.skip("no BSS-2 connection: give --hardware on a machine that has one")
@@ -74,7 +74,6 @@ def test_lanes_keep_their_order_through_16_bits(where):
     np.testing.assert_array_equal(result.weights["p"].values[-1], (before * 5) // 4)
 
 
-@pytest.mark.slow
 def test_homeostasis_approaches_its_target(where):
     program = shipped_rules()["homeostasis"].lower()
     before = np.repeat([[4], [60]], 4, axis=0)
@@ -84,7 +83,6 @@ def test_homeostasis_approaches_its_target(where):
     assert np.mean(change[:4]) > 2 and np.mean(change[4:]) < -2
 
 
-@pytest.mark.slow
 def test_the_sign_of_correlation_is_that_of_the_order(where):
     options = {}
     if where == "chip":
@@ -112,7 +110,6 @@ def test_the_sign_of_correlation_is_that_of_the_order(where):
     assert before > after + 2
 
 
-@pytest.mark.slow
 def test_calls_take_as_long_as_predicted(where):
     program = shipped_rules()["weight_decay_noise"].lower()
     expected = cost(program, 40).microseconds
