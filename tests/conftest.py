@@ -25,6 +25,12 @@ settings.register_profile("dev", deadline=None, suppress_health_check=_CHECKS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--hardware", action="store_true", help="run the tests that need a BrainScaleS-2 chip"
+    )
+
+
 @pytest.fixture
 def x64():
     """Runs a test in double precision."""

@@ -53,7 +53,8 @@ def problems(thing, doc):
         return ["no docstring"]
     if inspect.isclass(thing) and issubclass(thing, (Exception, tuple)):
         return []
-    if inspect.isclass(thing) and thing.__init__ is object.__init__:
+    is_protocol = getattr(thing, "_is_protocol", False)
+    if inspect.isclass(thing) and (is_protocol or thing.__init__ is object.__init__):
         return []
     found = []
     signature = inspect.signature(thing)

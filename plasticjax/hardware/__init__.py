@@ -1,5 +1,16 @@
 """The BrainScaleS-2 chip: rules lowered to its processor, exact emulation, a model of the chip."""
 
+from ._backend import Backend as Backend
+from ._backend import BackendUnavailable as BackendUnavailable
+from ._backend import Membranes as Membranes
+from ._backend import RecordSpec as RecordSpec
+from ._backend import RuleHandle as RuleHandle
+from ._backend import RunResult as RunResult
+from ._backend import RunStats as RunStats
+from ._backend import Scheduled as Scheduled
+from ._backend import Series as Series
+from ._backend import Spikes as Spikes
+from ._backend import first_spikes as first_spikes
 from ._batch_tables import BatchTables as BatchTables
 from ._batch_tables import batch_tables as batch_tables
 from ._catalogue import CatalogueEntry as CatalogueEntry
@@ -17,6 +28,9 @@ from ._chip_events import chip_events as chip_events
 from ._chip_events import event_word as event_word
 from ._chip_events import merge_events as merge_events
 from ._chip_events import ticks_to_us as ticks_to_us
+from ._chip_network import ChipNetwork as ChipNetwork
+from ._chip_network import NeuronPopulation as NeuronPopulation
+from ._chip_network import Projection as Projection
 from ._chip_profile import ChipProfile as ChipProfile
 from ._chip_rule import ChipRule as ChipRule
 from ._chip_rule import chip_rule as chip_rule
@@ -33,15 +47,18 @@ from ._emulator import ChipStats as ChipStats
 from ._emulator import SpikeTrains as SpikeTrains
 from ._emulator import run_chip as run_chip
 from ._emulator import spike_trains as spike_trains
+from ._emulator_backend import EmulatorBackend as EmulatorBackend
 from ._emulator_step import ChipState as ChipState
 from ._emulator_step import EmulatorSettings as EmulatorSettings
 from ._emulator_step import initial_state as initial_state
 from ._fixed_pattern import Chip as Chip
 from ._fixed_pattern import SensorPattern as SensorPattern
 from ._fixed_pattern import draw_chip as draw_chip
+from ._get_backend import get_backend as get_backend
 from ._host_check import HostRun as HostRun
 from ._host_check import host_compiler as host_compiler
 from ._host_check import run_on_host as run_on_host
+from ._hxtorch_backend import HxtorchBackend as HxtorchBackend
 from ._lane_order import columns_from_row16 as columns_from_row16
 from ._lower import lower as lower
 from ._measured import measured as measured
@@ -49,10 +66,12 @@ from ._observe import decode as decode
 from ._observe import encode as encode
 from ._observe import observed as observed
 from ._piecewise_linear import piecewise_linear as piecewise_linear
+from ._placement import Placement as Placement
 from ._program import IntegerProgram as IntegerProgram
 from ._program import Op as Op
 from ._program import Output as Output
 from ._program import RawInput as RawInput
+from ._pynn_backend import PyNNBackend as PyNNBackend
 from ._random_inputs import random_inputs as random_inputs
 from ._readout import ColumnView as ColumnView
 from ._readout import RowView as RowView
@@ -91,6 +110,8 @@ from ._signals import state as state
 from ._signals import symbol as symbol
 from ._signals import time_index as time_index
 from ._signals import weight as weight
+from ._stimulus import PoissonInput as PoissonInput
+from ._stimulus import RegularInput as RegularInput
 from ._unsupported import UnsupportedOnPPU as UnsupportedOnPPU
 
 __all__ = [
@@ -186,4 +207,25 @@ __all__ = [
     "timetable",
     "Timetable",
     "Call",
+    "get_backend",
+    "Backend",
+    "ChipNetwork",
+    "NeuronPopulation",
+    "Projection",
+    "PoissonInput",
+    "RegularInput",
+    "RuleHandle",
+    "Scheduled",
+    "RecordSpec",
+    "Placement",
+    "RunResult",
+    "Spikes",
+    "Membranes",
+    "Series",
+    "RunStats",
+    "first_spikes",
+    "EmulatorBackend",
+    "PyNNBackend",
+    "HxtorchBackend",
+    "BackendUnavailable",
 ]

@@ -58,7 +58,7 @@ class ChipRule(eqx.Module):
         stored = {name: jnp.broadcast_to(value, shape)[:, 0] for name, value in made.items()}
         kinds = {kind: stored[name] for name, kind in self.outputs if kind != "state"}
         kept = {name: stored[name] for name, kind in self.outputs if kind == "state"}
-        return RowWrite(kinds["weight"], kinds.get("label"), kept or view.state)
+        return RowWrite(kinds.get("weight", view.weights), kinds.get("label"), kept or view.state)
 
     def _read(self, raw: RawInput, view: RowView) -> Int[Array, "..."]:
         if raw.kind == "baseline":
