@@ -204,7 +204,7 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         lambda leaf: jnp.broadcast_to(leaf, (len(CONDITIONS), *leaf.shape)), plastic
     )
 
-    def one_network(condition, state, order_key, train, test, local):
+    def one_network(condition, state, order_key, train, test, *, local):
         def update(state, batch, key):
             network, optimiser_state = state
             network = eqx.combine(network, static)
