@@ -225,10 +225,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
         for local, part in ((False, slice(len(BACKWARD))), (True, slice(len(BACKWARD), None))):
             over_seeds = jax.vmap(partial(one_network, local=local), (None, 0, 0, 0, 0))
             over_all = jax.vmap(over_seeds, (0, 0, None, None, None))
-            of_part = jax.tree.map(
+            wanted, pair = jax.tree.map(
                 lambda leaf, part=part: leaf[part], (conditions, (state.network, state.optimiser))
             )
-            found.append(over_all(*of_part, orders, train, test))
+            found.append(over_all(wanted, pair, orders, train, test))
         (network, optimiser_state), numbers = jax.tree.map(
             lambda *leaves: jnp.concatenate(leaves), *found
         )
