@@ -12,25 +12,23 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key
 
-from plasticjax.data import randman, spike_raster
-from plasticjax.models import NetworkTrace, SurrogateNetwork, surrogate_network
-from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate
+from plasticjax.models import NetworkTrace, SurrogateNetwork
+from plasticjax.neurons import OwnSpikeSurrogate
 from plasticjax.training import (
     Batch,
-    input_moments,
-    max_over_time,
     membrane_loss,
     moment_penalty,
     rate_penalty,
-    train_epoch,
 )
 
 from ._contract import Claim, Job
+from ._randman_networks import Numbers, train_side_by_side
+
+# Of each condition, seed and epoch.
+Result = Numbers
 
 
 class Condition(NamedTuple):
@@ -85,26 +83,6 @@ class Config:
         )
 
 
-class State(NamedTuple):
-    network: PyTree  # leaves [conditions, seeds, ...]
-    optimiser: PyTree
-    history: Float[Array, "epochs numbers conditions seeds"]
-
-
-class Result(NamedTuple):
-    """Of each condition, seed and epoch, on the test samples.
-
-    `accuracy` (%), `spikes` of a hidden neuron in a sample, and of its synaptic current the root
-    mean square over neurons of the `first` and the `third` moment and the mean of the `second`.
-    """
-
-    accuracy: Float[np.ndarray, "epochs conditions seeds"]
-    spikes: Float[np.ndarray, "epochs conditions seeds"]
-    first: Float[np.ndarray, "epochs conditions seeds"]
-    second: Float[np.ndarray, "epochs conditions seeds"]
-    third: Float[np.ndarray, "epochs conditions seeds"]
-
-
 def penalty(condition: Condition, traces: NetworkTrace) -> Float[Array, ""]:
     """The regulariser of the condition, for a batch."""
     (hidden,) = traces.hidden
@@ -139,118 +117,16 @@ def gradient(
     return eqx.filter_grad(total)(network)
 
 
-def measure(network: SurrogateNetwork, rasters, labels) -> Float[Array, " numbers"]:
-    """The numbers of `Result`."""
-    traces = jax.vmap(network)(rasters)
-    (hidden,) = traces.hidden
-    right = jax.vmap(lambda readout: jnp.argmax(max_over_time(readout)))(traces.readout) == labels
-    moments = input_moments(hidden.current)
-    numbers = (
-        100 * right.mean(),
-        hidden.spikes.sum(axis=1).mean(),
-        jnp.sqrt(jnp.mean(moments.first**2)),
-        moments.second.mean(),
-        jnp.sqrt(jnp.mean(moments.third**2)),
-    )
-    return jnp.stack([number.astype(hidden.current.dtype) for number in numbers])
-
-
-def data_of(config: Config, key: Key[Array, ""]):
-    """Rasters and labels for training and test."""
-    found = randman(
-        key,
-        classes=config.classes,
-        samples=config.samples,
-        units=config.units,
-        dimensions=config.dimensions,
-        alpha=config.alpha,
-        steps=config.steps,
-    )
-    rasters = jax.vmap(lambda steps: spike_raster(steps, config.steps, config.dtype))(found.steps)
-    kept = len(rasters) * 4 // 5
-    return (rasters[:kept], found.labels[:kept]), (rasters[kept:], found.labels[kept:])
-
-
-def initial(config: Config, key: Key[Array, ""]) -> SurrogateNetwork:
-    return surrogate_network(
-        (config.units, config.hidden, config.classes),
-        key=key,
-        surrogate=FastSigmoidSurrogate(config.surrogate),
-        dtype=config.dtype,
-    )
-
-
-def check(config: Config) -> None:
-    for name in ("seeds", "epochs", "classes", "samples", "units", "hidden", "batch"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} is {getattr(config, name)}; a number >= 1 is required")
-    if config.batch > config.classes * config.samples * 4 // 5:
-        raise ValueError(
-            f"batch is {config.batch}; there are {config.classes * config.samples * 4 // 5} "
-            "training samples"
-        )
-
-
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
-    check(config)
-    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
-    data_keys, network_keys, order_keys = jnp.moveaxis(jax.vmap(partial(split_in, 3))(keys), 1, 0)
-    train, test = jax.jit(lambda keys: jax.lax.map(partial(data_of, config), keys))(data_keys)
-    networks = eqx.filter_vmap(partial(initial, config))(network_keys)
-    plastic, static = eqx.partition(networks, eqx.is_array)
-    optimiser = optax.adam(config.learning_rate)
-    conditions = Condition(*np.array(list(CONDITIONS.values()), config.dtype).T)
-    everyone = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, (len(CONDITIONS), *leaf.shape)), plastic
-    )
-
-    def one_network(condition, state, order_key, train, test, *, local):
-        def update(state, batch, key):
-            network, optimiser_state = state
-            network = eqx.combine(network, static)
-            found = gradient(config, condition, network, batch, local=local)
-            change, optimiser_state = optimiser.update(
-                eqx.filter(found, eqx.is_array), optimiser_state
-            )
-            network, _ = eqx.partition(eqx.apply_updates(network, change), eqx.is_array)
-            return (network, optimiser_state), None
-
-        state, _ = train_epoch(update, state, *train, batch=config.batch, key=order_key)
-        return state, measure(eqx.combine(state[0], static), *test)
-
-    @partial(jax.jit, donate_argnums=0)
-    def advance(state: State, epoch, train, test) -> State:
-        orders = jax.vmap(lambda key: jax.random.fold_in(key, epoch))(order_keys)
-        found = []
-        for local, part in ((False, slice(len(BACKWARD))), (True, slice(len(BACKWARD), None))):
-            over_seeds = jax.vmap(partial(one_network, local=local), (None, 0, 0, 0, 0))
-            over_all = jax.vmap(over_seeds, (0, 0, None, None, None))
-            wanted, pair = jax.tree.map(
-                lambda leaf, part=part: leaf[part], (conditions, (state.network, state.optimiser))
-            )
-            found.append(over_all(wanted, pair, orders, train, test))
-        (network, optimiser_state), numbers = jax.tree.map(
-            lambda *leaves: jnp.concatenate(leaves), *found
+    groups = [
+        (
+            Condition(*np.array(list(conditions.values()), config.dtype).T),
+            partial(gradient, config, local=local),
         )
-        history = state.history.at[epoch].set(jnp.moveaxis(numbers, -1, 0))
-        return State(network, optimiser_state, history)
-
-    shape = (config.epochs, len(Result._fields), len(CONDITIONS), config.seeds)
-    starts = jax.vmap(jax.vmap(optimiser.init))(everyone)
-    state = State(everyone, starts, jnp.full(shape, jnp.nan, config.dtype))
-    done, state = job.restore(state) or (0, state)
-    with job.progress(config.epochs, "epochs") as bar:
-        bar.advance(done)
-        for epoch in range(done, config.epochs):
-            state = advance(state, epoch, train, test)
-            accuracy = np.asarray(state.history[epoch, 0]).mean(axis=1)
-            bar.advance(1, none=float(accuracy[0]), moments=float(accuracy[3]))
-            job.save(epoch + 1, state)
-    return Result(*np.moveaxis(np.asarray(state.history), 1, 0))
-
-
-def split_in(count: int, key: Key[Array, ""]) -> Key[Array, " count"]:
-    return jax.random.split(key, count)
+        for conditions, local in ((BACKWARD, False), (LOCAL, True))
+    ]
+    shown = {"none": 0, "moments": 3}
+    return train_side_by_side(config, groups, key=key, job=job, shown=shown)
 
 
 def figure(result: Result):

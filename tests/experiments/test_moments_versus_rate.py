@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from experiments._contract import NullJob
+from experiments._randman_networks import data_of, initial
 from experiments.moments_versus_rate import (
     BACKWARD,
     CLAIMS,
     CONDITIONS,
     Condition,
     Config,
-    data_of,
     figure,
     gradient,
-    initial,
     run,
 )
 from plasticjax.neurons import OwnSpikeSurrogate
