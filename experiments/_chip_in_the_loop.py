@@ -109,7 +109,7 @@ class LoopUpdate(eqx.Module):
             return jnp.sum(jnp.where(batch.real, losses, 0)) / count, layers
 
         (value, layers), gradient = jax.value_and_grad(batch_loss, has_aux=True)(state.weights)
-        norm = optax.global_norm(gradient)
+        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in gradient))
         gradient = jax.tree.map(lambda g: g / jnp.maximum(norm, 1.0), gradient)
         direction, moments = optax.scale_by_adam().update(gradient, state.optimizer)
         rate = self.learning_rate(state.epoch.astype(value.dtype))

@@ -162,8 +162,11 @@ class PyNNBackend(WeightStore):
         given = check_stimulus(placement.network, stimulus, duration_us)
         targets = plastic_targets(placement.network, plasticity)
         symbols = symbols_of(placement, plasticity, targets)
-        if record.membranes and self.correlation is not None:
-            raise ValueError("membranes cannot be recorded while converters see correlations")
+        if record.membranes and (plasticity or self.correlation is not None):
+            raise ValueError(
+                "membranes cannot be recorded while rules run or converters see correlations; the "
+                "processors have one converter for all of that"
+            )
         chip, configured = self._software, None
         injected = calls.injection(chip)
         calls.inject_symbols(chip, injected, symbols)
@@ -180,8 +183,12 @@ class PyNNBackend(WeightStore):
             calls.run(chip, duration_us / 1000)
             spikes = {n: spikes_of(populations[n]) for n in placement.network.populations}
             membranes = {n: membranes_of(populations[n], w) for n, w in record.membranes.items()}
-            weights = {n: _weight_series(placement, n, projections.get(n))
-                       for n in targets.values()}  # fmt: skip
+            weights = {
+                targets[s.name]: _weight_series(
+                    placement, targets[s.name], projections.get(targets[s.name]), s.rule
+                )
+                for s in plasticity
+            }
         finally:
             calls.end(chip)
         for name, series in weights.items():
@@ -247,13 +254,17 @@ class PyNNBackend(WeightStore):
         return populations, projections
 
 
-def _weight_series(placement: Placement, name: str, projection: Any) -> Series:
+def _weight_series(placement: Placement, name: str, projection: Any, rule: RuleHandle) -> Series:
+    """Recorded weights. Calls that were missed or only measured baselines recorded nothing."""
     mask = placement.network.mask(name)
     pre, post = np.nonzero(mask.T)  # the order of PyNN: by source
     found = [] if projection is None else calls.recorded_weights(projection)
+    found = [(cycles, weights) for cycles, weights in found if cycles > 0]
+    if any(raw.kind == "baseline" for raw in rule.program.inputs):
+        found = found[1:]
     values = np.zeros((len(found), *mask.shape), np.int32)
-    for call, (_, recorded) in enumerate(found):
-        values[call, post, pre] = recorded
+    for call, (_, weights) in enumerate(found):
+        values[call, post, pre] = weights
     return Series(np.array([cycles / 125 for cycles, _ in found]), values)
 
 

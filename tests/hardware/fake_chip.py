@@ -11,16 +11,12 @@ from tests.hardware.chip_api.stubs import Stubs, load
 SPIKES_MS = {0: [0.5, 2.0], 2: [1.25]}
 
 
-class Series(list):
-    """Samples of one snippet."""
-
-
-def pynn(monkeypatch, calls=3):
+def pynn(monkeypatch, calls=3, first_us=1000):
     """Puts the stubs in the place of the packages; returns them."""
     handlers = {
         "pynn.helper.get_unique_identifier": lambda own: ["hxcube-none", "chip 0"],
         "pynn.Population.get_data": _data,
-        "pynn.Projection.get_data": lambda own, observable: _weights(own, calls),
+        "pynn.Projection.get_data": lambda own, observable: _weights(own, calls, first_us),
         "grenade.Time.value": lambda own: own._cycles,
     }
     stubs = Stubs(load("pynn_brainscales"), handlers)
@@ -64,7 +60,7 @@ def _data(population, variables):
     return stubs.make("neo.Block", segments=[segment])
 
 
-def _weights(projection, calls):
+def _weights(projection, calls, first_us):
     """After call k, every weight has grown by k + 1."""
     stubs = projection._stubs
     synapses = projection._arguments["connector"]._arguments["conn_list"]
@@ -73,7 +69,7 @@ def _weights(projection, calls):
     samples = []
     for call in range(calls):
         time = stubs.make("grenade.Time")
-        time._cycles = 125 * 1000 * (call + 1)
+        time._cycles = 125 * (first_us + 1000 * call)
         samples.append(stubs.make("pynn.Sample", time=time, data=[[w + call + 1] for w in first]))
     return [samples]
 

@@ -363,7 +363,8 @@ def test_results_of_chip_and_emulator_have_one_form(monkeypatch):
                         third=symbol("step", -8.0, 8.0), rounding="floor")  # fmt: skip
         handle = backend.compile_rule(program, placement)
         result = backend.run(placement, {"in": PoissonInput(100.0)}, 200.0,
-                             [Scheduled(handle, "rule", 10.0, 100.0, 2)],
-                             RecordSpec(membranes={"n": [1]}, sample_us=1.0))  # fmt: skip
-        found.append(shape_of(result))
+                             [Scheduled(handle, "rule", 10.0, 100.0, 2)])  # fmt: skip
+        other = backend.run(placement, {"in": PoissonInput(100.0)}, 200.0,
+                            record=RecordSpec(membranes={"n": [1]}, sample_us=1.0))  # fmt: skip
+        found.append((shape_of(result), shape_of(other)))
     assert found[0] == found[1]

@@ -64,7 +64,7 @@ def test_a_whole_experiment(monkeypatch):
     stubs = fake_chip.pynn(monkeypatch)
     backend = PyNNBackend()
     assert isinstance(backend, Backend) and backend.chip == "hxcube-none chip 0"
-    placement, result = experiment(backend, record=RecordSpec(membranes={"out": [2, 0]}))
+    placement, result = experiment(backend)
     assert stubs.called("pynn.run") == [{"runtime": 4.0}]
     assert [name for name, _ in stubs.log].index("pynn.setup") > 0
     assert stubs.log[-1][0] in ("pynn.end", "grenade.Time.value")
@@ -77,8 +77,20 @@ def test_a_whole_experiment(monkeypatch):
     np.testing.assert_array_equal(backend.read_weights(placement)["signed"], WEIGHTS["signed"])
     np.testing.assert_array_equal(result.spikes["out"].times_us, [500.0, 1250.0, 2000.0])
     np.testing.assert_array_equal(result.spikes["out"].ids, [0, 2, 0])
-    np.testing.assert_array_equal(result.membranes["out"].values[0], [82.0, 80.0])
     assert not result.verified_on_hardware and result.is_hardware
+
+
+def test_membranes_are_recorded_where_no_rule_runs(monkeypatch):
+    stubs = fake_chip.pynn(monkeypatch)
+    backend = PyNNBackend()
+    placement = backend.map(NET)
+    result = backend.run(placement, {}, 400.0, record=RecordSpec(membranes={"out": [2, 0]}))
+    np.testing.assert_array_equal(result.membranes["out"].values[0], [82.0, 80.0])
+    np.testing.assert_allclose(result.membranes["out"].times_us, [0.0, 100.0, 200.0, 300.0])
+    recorded = [call["variables"] for call in stubs.called("pynn.Population.record")]
+    assert recorded == ["spikes", "v"]
+    with pytest.raises(ValueError, match="while rules run"):
+        experiment(backend, record=RecordSpec(membranes={"out": [0]}))
 
 
 def test_what_is_sent_to_the_chip(monkeypatch):
@@ -131,8 +143,11 @@ def test_rules_that_read_correlations_need_a_calibration_of_the_sensors(monkeypa
     backend = PyNNBackend(correlation=result)
     placement = backend.map(net)
     handle = backend.compile_rule(rule, placement)
-    backend.run(placement, {}, 4000.0, [Scheduled(handle, "rule", 0.0, 1000.0, 3)])
+    scheduled = Scheduled(handle, "rule", 0.0, 1000.0, 3)
+    # The first call measures baselines and records nothing.
+    result_of_rule = backend.run(placement, {}, 4000.0, [scheduled])
     assert len(applied) == 2
+    np.testing.assert_array_equal(result_of_rule.weights["p"].times_us, [2000.0, 3000.0])
     setup = stubs.called("pynn.setup")[0]
     assert setup["injected_config"].pre_non_realtime is applied[0]
     for chain in stubs.types["lola.Chip"].cadc_readout_chains:
@@ -151,6 +166,17 @@ def test_a_nightly_calibration_is_used(monkeypatch):
     backend.run(backend.map(net), {}, 100.0)
     assert "initial_config" in stubs.called("pynn.setup")[0]
     assert len(stubs.called("pynn.cells.HXNeuron")) == 1
+
+
+def test_missed_calls_leave_no_weights(monkeypatch):
+    fake_chip.pynn(monkeypatch, calls=0)
+    backend = PyNNBackend()
+    placement, result = experiment(backend)
+    assert result.weights["learn"].values.shape == (0, 3, 2)
+    np.testing.assert_array_equal(backend.read_weights(placement)["learn"], WEIGHTS["learn"])
+    fake_chip.pynn(monkeypatch, first_us=0)
+    _, result = experiment(PyNNBackend())
+    np.testing.assert_array_equal(result.weights["learn"].times_us, [1000.0, 2000.0])
 
 
 def test_the_session_ends_when_a_run_fails(monkeypatch):
