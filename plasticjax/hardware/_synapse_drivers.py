@@ -106,12 +106,23 @@ def _at_driver(delivery, chip, config, weights, labels, driver, label, tick) -> 
     inh = delivery.inh.at[h].add(jnp.sum(charge * (modes >> 1), axis=1))
     sensors = delivery.sensors
     if sensors is not None:
-        last_pre, last_post = two_rows(sensors.last_pre), sensors.last_post[h][:, None]
+        last_post = sensors.last_post[h][:, None]
         pattern: SensorPattern = jax.tree.map(two_rows, chip.anticausal)
-        pairs = hit & pre_pairs(last_pre, last_post)
-        held = pair(two_rows(sensors.anticausal), pattern, pairs, tick - last_post)
+
+        def arrive(last_pre, held):
+            pairs = hit & pre_pairs(last_pre, last_post)
+            return jnp.where(hit, tick, last_pre), pair(held, pattern, pairs, tick - last_post)
+
+        # The branch ends the reading of two rows before they are written. Without it XLA reads
+        # inside of the write and therefore copies both arrays for each event.
+        last_pre, held = jax.lax.cond(
+            jnp.any(hit),
+            arrive,
+            lambda *same: same,
+            *(two_rows(sensors.last_pre), two_rows(sensors.anticausal)),
+        )
         sensors = Correlations(
-            put(sensors.last_pre, jnp.where(hit, tick, last_pre)),
+            put(sensors.last_pre, last_pre),
             sensors.last_post,
             sensors.causal,
             put(sensors.anticausal, held),

@@ -62,6 +62,7 @@ def test_run_writes_all_files(command, tmp_path):
     config = json.loads(_only(tmp_path, "config.json").read_text())
     assert config == {"experiment": "random-walk", "config": metrics["config"], "key": 0}
     assert imread(_only(tmp_path, "figure.png")).shape[:2] == (300, 300)
+    assert _only(tmp_path, "walk.txt").read_text() == "3 walks\n"
     assert _only(tmp_path, "checkpoints/4").is_dir()
     assert re.search(r"distance \(m\) \| here.* \[-100, 100\] .* reproduced", output)
     assert not jax.config.jax_enable_x64

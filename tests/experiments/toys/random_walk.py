@@ -65,6 +65,10 @@ def _step(state):
     return {"positions": state["positions"] + jnp.sin(steps), "keys": keys[:, 0]}
 
 
+def files(result):
+    return {"walk.txt": f"{len(result.positions)} walks\n"}
+
+
 def figure(result):
     import matplotlib.pyplot as plt
 
