@@ -228,15 +228,15 @@ def _claims():
         accept={"smoke": (0.0, 100.0), "default": (99.0, 100.0), "paper": (99.0, 100.0)},
     )
     yield Claim(
-        statement="what the local rule with moments gains over it with rates (percent points)",
-        paper_value=9.4,
-        source="D3.11, section 1.2.1.6: 97.4 % against 88 % on N-MNIST, where the second is a "
-        "latency classifier; not judged: on this small task both rules reach 98 %",
+        statement="what backpropagation gains over the local rule, both with moments 0.03 (points)",
+        paper_value=1.4,
+        source="D3.11, section 1.2.1.6: 98.8 against 97.4 % on N-MNIST; interval: the sign, and "
+        "at most 5 points, set after a first run of ours",
         measure=lambda result: (
-            last_of("local, moments 0.03", "accuracy", result)
-            - last_of("local, rate", "accuracy", result)
+            last_of("moments 0.03", "accuracy", result)
+            - last_of("local, moments 0.03", "accuracy", result)
         ),
-        accept={},
+        accept={"default": (0.0, 5.0), "paper": (0.0, 5.0)},
     )
 
 

@@ -4,6 +4,9 @@ from ._analog_chip import AnalogChip as AnalogChip
 from ._analog_chip import AnalogImperfections as AnalogImperfections
 from ._dendritic_microcircuit import DendriticMicrocircuit as DendriticMicrocircuit
 from ._first_spike_network import FirstSpikeNetwork as FirstSpikeNetwork
+from ._forward_gradient import first_maximum_errors as first_maximum_errors
+from ._forward_gradient import forward_gradient as forward_gradient
+from ._forward_gradient import stepwise_errors as stepwise_errors
 from ._layered_network import PooledConvolution as PooledConvolution
 from ._layered_network import PooledProjection as PooledProjection
 from ._layered_network import convolutional_layers as convolutional_layers
@@ -52,4 +55,7 @@ __all__ = [
     "LayerTrace",
     "NetworkTrace",
     "surrogate_network",
+    "forward_gradient",
+    "first_maximum_errors",
+    "stepwise_errors",
 ]

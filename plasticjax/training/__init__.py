@@ -15,9 +15,6 @@ from ._first_spike_update import (
 from ._first_spike_update import (
     step_schedule as step_schedule,
 )
-from ._forward_gradient import first_maximum_errors as first_maximum_errors
-from ._forward_gradient import forward_gradient as forward_gradient
-from ._forward_gradient import stepwise_errors as stepwise_errors
 from ._loop import Batch as Batch
 from ._loop import train_epoch as train_epoch
 from ._membrane_losses import max_over_time as max_over_time
@@ -58,9 +55,6 @@ __all__ = [
     "nearest_spike_class",
     "membrane_loss",
     "max_over_time",
-    "forward_gradient",
-    "first_maximum_errors",
-    "stepwise_errors",
     "input_moments",
     "InputMoments",
     "moment_penalty",

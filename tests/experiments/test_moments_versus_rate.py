@@ -18,8 +18,9 @@ from experiments.moments_versus_rate import (
     gradient,
     run,
 )
+from plasticjax.models import forward_gradient
 from plasticjax.neurons import OwnSpikeSurrogate
-from plasticjax.training import Batch, forward_gradient
+from plasticjax.training import Batch
 
 from .judged import assert_claims_hold
 

@@ -6,15 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plasticjax.models import surrogate_network
-from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate, TriangleSurrogate
-from plasticjax.training import (
+from plasticjax.models import (
     first_maximum_errors,
     forward_gradient,
-    max_over_time,
-    membrane_loss,
     stepwise_errors,
+    surrogate_network,
 )
+from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate, TriangleSurrogate
+from plasticjax.training import max_over_time, membrane_loss
 
 KEY = jax.random.key(1)
 LABEL = jnp.asarray(2)

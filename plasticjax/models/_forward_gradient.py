@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from plasticjax.models import LeakyReadout, SurrogateLayer, SurrogateNetwork
 from plasticjax.neurons import AbstractSurrogate
+
+from ._surrogate_network import LeakyReadout, SurrogateLayer, SurrogateNetwork
 
 
 def first_maximum_errors(
