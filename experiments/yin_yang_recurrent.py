@@ -229,6 +229,7 @@ def figure(result: Result):
         raster.plot(result.raster_labels[0, sample], [-12, -9, -6], "^", color=color, markersize=5)
     raster.set_xlabel("time (ms)")
     raster.set_ylabel("neuron (triangles: label)")
+    raster.set_title("three test samples, one colour each", fontsize=9)
     epochs = np.arange(1, result.accuracy.shape[1] + 1)
     learning_curve(epochs, 100 * result.accuracy, value_label="test accuracy (%)", ax=curve)
     return fig

@@ -1,5 +1,6 @@
 """Searches: what a generation keeps, skips, counts and repeats."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,14 +144,14 @@ def test_hurdles_save_evaluations_of_the_last_objective():
 def test_a_hurdle_lets_finite_individuals_pass_among_invalid_ones():
     state = search(objectives=2, hurdles=(0.0,)).init(KEY, islands=1)
     hurdled = search(objectives=2, hurdles=(0.0,))
-    state, asked = hurdled.ask(state, KEY)
+    state, asked = eqx.filter_jit(hurdled.ask)(state, KEY)
 
     def half(rule, points, key):
         value = jnp.sum(rule(points))
         return jnp.where(value > 0, value, -jnp.inf)
 
     pair = (Objective(half, SPEC, POINTS), Objective(half, SPEC, POINTS))
-    fitness = hurdled.judge(pair, state, asked, KEY)
+    fitness = eqx.filter_jit(hurdled.judge)(pair, state, asked, KEY)
     passed = jnp.isfinite(fitness[..., 0])
     np.testing.assert_array_equal(jnp.isfinite(fitness[..., 1]), passed)
 
@@ -206,12 +207,14 @@ def test_several_genomes_make_one_individual():
 
 
 def test_an_objective_on_the_host_gives_the_same_search(usual):
+    evaluate = eqx.filter_jit(objective().evaluate)
+
     class OnHost:
         calls = 0
 
         def evaluate(self, individuals, keys):
             self.calls += len(keys)
-            return np.asarray(objective().evaluate(individuals, keys))
+            return np.asarray(evaluate(individuals, keys))
 
     host = OnHost()
     found = run(host, search())

@@ -158,6 +158,7 @@ def _metrics(out):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_kill_and_resume_of_the_command_give_the_result_of_one_run(tmp_path):
     killed = _start(tmp_path / "killed")
     deadline = time.monotonic() + 300
