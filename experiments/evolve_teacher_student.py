@@ -89,8 +89,9 @@ class Result(NamedTuple):
     teachers: Float[np.ndarray, " conditions"]
 
 
-def spec(nodes: int) -> GenomeSpec:
-    return GenomeSpec(INPUTS, (ADD, SUB, MUL, constant(1.0)), nodes)
+def spec(nodes: int, inputs: tuple[str, ...] = INPUTS) -> GenomeSpec:
+    """What the plasticity processor can do."""
+    return GenomeSpec(inputs, (ADD, SUB, MUL, constant(1.0)), nodes)
 
 
 def objective(config: Config, device: Device, each: Condition) -> Objective:
@@ -102,16 +103,17 @@ def objective(config: Config, device: Device, each: Condition) -> Objective:
     return Objective(tested, spec(config.nodes), each, batch=config.batch)
 
 
-def search(config: Config) -> Search:
+def explore(
+    tested: Any, config: Any, *, space: GenomeSpec | None = None, key: Key[Array, ""], job: Job
+):
+    """The search; `tested.evaluate(genomes, keys)` may also run on a chip or an emulated one.
+
+    `config` says nodes, lam, rate, generations and seeds; what rules see is in `space`.
+    """
     strategy = MuPlusLambda(mu=1, lam=config.lam, rate=config.rate)
-    return Search(spec(config.nodes), strategy, memory=128)
-
-
-def explore(tested: Any, config: Config, *, key: Key[Array, ""], job: Job):
-    """The search; `tested.evaluate(genomes, keys)` may also run on a chip or an emulated one."""
     return evolve(
         tested,
-        search(config),
+        Search(spec(config.nodes) if space is None else space, strategy, memory=128),
         key=key,
         generations=config.generations,
         islands=config.seeds,

@@ -15,17 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from plasticjax.evolution import (
-    ADD,
-    MUL,
-    SUB,
-    GenomeSpec,
-    MuPlusLambda,
-    Program,
-    Search,
-    constant,
-    evolve,
-)
+from plasticjax.evolution import GenomeSpec, Program, tasks_key
 from plasticjax.hardware import IntegerProgram, emit_cpp
 
 from ._chip_teacher_student import (
@@ -39,6 +29,8 @@ from ._chip_teacher_student import (
 )
 from ._contract import Claim, Job, Size
 from ._evolution import fitness_curves, formula, known_rules, latex_formula
+from .evolve_teacher_student import explore
+from .evolve_teacher_student import spec as space_of
 
 HAND = "n * (u_t - u_s)"
 INPUTS = ("pre.n", "post.u_t", "post.u_s")
@@ -103,7 +95,7 @@ class Result(NamedTuple):
 
 
 def spec(nodes: int) -> GenomeSpec:
-    return GenomeSpec(INPUTS, (ADD, SUB, MUL, constant(1.0)), nodes)
+    return space_of(nodes, INPUTS)
 
 
 def candidate(genome: Any, space: GenomeSpec, rate: float, name: str) -> IntegerProgram | None:
@@ -138,20 +130,10 @@ class OnChip:
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     trial_key, search_key, test_key, noise_key = jax.random.split(key, 4)
     tested = OnChip(config, draw_trials(trial_key, config.trials, config.calls))
-    strategy = MuPlusLambda(mu=1, lam=config.lam, rate=config.rate)
-    found = evolve(
-        tested,
-        Search(tested.space, strategy, memory=128),
-        key=search_key,
-        generations=config.generations,
-        islands=config.seeds,
-        checkpoints=job.part("search"),
-        progress=job.progress,
-        description="rules on the chip",
-    )
+    found = explore(tested, config, space=tested.space, key=search_key, job=job)
     champions = jax.tree.map(np.asarray, found.state.champions)
     # The noise of the search.
-    same = jax.random.fold_in(jax.random.fold_in(search_key, 2**31), 0)
+    same = jax.random.fold_in(tasks_key(search_key), 0)
     known = known_rules(tested.space, [HAND, "n - n"])
     hand, nothing = tested.evaluate(known, jnp.broadcast_to(same, 2))
 

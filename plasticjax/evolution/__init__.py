@@ -39,6 +39,7 @@ from ._program import compact as compact
 from ._program import program_length as program_length
 from ._reorder import reorder as reorder
 from ._search import Search as Search
+from ._search import tasks_key as tasks_key
 from ._spec import GenomeSpec as GenomeSpec
 from ._state import Asked as Asked
 from ._state import Record as Record
@@ -84,6 +85,7 @@ __all__ = [
     "Objective",
     "MuPlusLambda",
     "Search",
+    "tasks_key",
     "SearchState",
     "Asked",
     "Record",

@@ -331,7 +331,17 @@ class Search(eqx.Module):
 
 
 def tasks_key(key: Any) -> Any:
-    """The key of the tasks that goes with the key of a search."""
+    """The key of the tasks that goes with the key of a search.
+
+    Individuals meet their tasks with this key folded with 0, or with the generation if a search
+    resamples.
+
+    Args:
+        key: scalar key of the search.
+
+    Returns:
+        The key.
+    """
     return jax.random.fold_in(key, 2**31)
 
 
