@@ -12,9 +12,9 @@ import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from plasticjax.data import randman, spike_raster
-from plasticjax.models import SurrogateNetwork, surrogate_network
-from plasticjax.neurons import FastSigmoidSurrogate
-from plasticjax.training import input_moments, max_over_time, train_epoch
+from plasticjax.models import NetworkTrace, SurrogateNetwork, surrogate_network
+from plasticjax.neurons import AbstractSurrogate
+from plasticjax.training import Batch, input_moments, max_over_time, membrane_loss, train_epoch
 
 from ._contract import Job
 
@@ -40,8 +40,6 @@ class Setting(Protocol):
     def steps(self) -> int: ...
     @property
     def hidden(self) -> int: ...
-    @property
-    def surrogate(self) -> float: ...  # scale
     @property
     def learning_rate(self) -> float: ...
     @property
@@ -171,11 +169,17 @@ def data_of(config: Setting, key: Key[Array, ""]):
 
 def initial(config: Setting, key: Key[Array, ""]) -> SurrogateNetwork:
     return surrogate_network(
-        (config.units, config.hidden, config.classes),
-        key=key,
-        surrogate=FastSigmoidSurrogate(config.surrogate),
-        dtype=config.dtype,
+        (config.units, config.hidden, config.classes), key=key, dtype=config.dtype
     )
+
+
+def loss(
+    network: SurrogateNetwork, surrogate: AbstractSurrogate, batch: Batch
+) -> tuple[Float[Array, ""], NetworkTrace]:
+    """The mean loss of a batch, with a surrogate of that kind, and what the network did."""
+    network = eqx.tree_at(lambda net: net.hidden[0].surrogate, network, surrogate)
+    traces = jax.vmap(network)(batch.inputs)
+    return jax.vmap(membrane_loss)(traces.readout, batch.targets).mean(), traces
 
 
 def measure(network: SurrogateNetwork, rasters, labels) -> Float[Array, " numbers"]:

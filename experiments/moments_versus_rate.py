@@ -11,21 +11,19 @@ from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from plasticjax.models import NetworkTrace, SurrogateNetwork
-from plasticjax.neurons import OwnSpikeSurrogate
+from plasticjax.neurons import FastSigmoidSurrogate, OwnSpikeSurrogate
 from plasticjax.training import (
     Batch,
-    membrane_loss,
     moment_penalty,
     rate_penalty,
 )
 
 from ._contract import Claim, Job
-from ._randman_networks import Numbers, train_side_by_side
+from ._randman_networks import Numbers, loss, train_side_by_side
 
 # Of each condition, seed and epoch.
 Result = Numbers
@@ -105,14 +103,12 @@ def gradient(
     For one hidden layer the rule is the gradient with another surrogate (see `forward_gradient`,
     which computes it forwards in time).
     """
-    own_spikes = OwnSpikeSurrogate(config.width)
+    scaled = FastSigmoidSurrogate(config.surrogate)
+    surrogate = OwnSpikeSurrogate(config.width) if local else scaled
 
     def total(network):
-        if local:
-            network = eqx.tree_at(lambda net: net.hidden[0].surrogate, network, own_spikes)
-        traces = jax.vmap(network)(batch.inputs)
-        losses = jax.vmap(membrane_loss)(traces.readout, batch.targets)
-        return losses.mean() + penalty(condition, traces)
+        value, traces = loss(network, surrogate, batch)
+        return value + penalty(condition, traces)
 
     return eqx.filter_grad(total)(network)
 

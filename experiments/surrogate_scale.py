@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from plasticjax.models import SurrogateNetwork
 from plasticjax.neurons import FastSigmoidSurrogate
-from plasticjax.training import Batch, membrane_loss
+from plasticjax.training import Batch
 
 from ._contract import Claim, Job
-from ._randman_networks import Numbers, train_side_by_side
+from ._randman_networks import Numbers, loss, train_side_by_side
 
 SCALES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4)
 Result = Numbers  # conditions are scales
@@ -42,10 +41,6 @@ class Config:
     batch: int = 200
     dtype: str = "float32"
 
-    @property
-    def surrogate(self) -> float:
-        return SCALES[0]  # the conditions replace it
-
     @classmethod
     def paper(cls) -> "Config":
         return cls(seeds=5, epochs=50, samples=1000, hidden=100, learning_rate=2e-3, batch=250)
@@ -60,14 +55,7 @@ class Config:
 def gradient(scale: Float[Array, ""], network: SurrogateNetwork, batch: Batch):
     """Of the loss, with a surrogate of that scale."""
 
-    def total(network):
-        network = eqx.tree_at(
-            lambda net: net.hidden[0].surrogate, network, FastSigmoidSurrogate(scale)
-        )
-        traces = jax.vmap(network)(batch.inputs)
-        return jax.vmap(membrane_loss)(traces.readout, batch.targets).mean()
-
-    return eqx.filter_grad(total)(network)
+    return eqx.filter_grad(lambda net: loss(net, FastSigmoidSurrogate(scale), batch)[0])(network)
 
 
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
