@@ -135,7 +135,7 @@ def _accumulate(layer: SurrogateLayer, readout: LeakyReadout, fired, slope, gate
     alpha, beta = (jnp.broadcast_to(d, fired.shape[1:]) for d in layer.decays)
     gain = 1 - beta if layer.normalised else jnp.ones_like(beta)
     keeps = 1 - fired if gated else jnp.ones_like(fired)
-    slow, fast = (jnp.exp(-readout.dt / tau) for tau in (readout.tau_mem, readout.tau_syn))
+    fast, slow = readout.decays
 
     def step(carry, at):
         traces, eligibility, current, potential, total = carry

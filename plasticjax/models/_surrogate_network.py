@@ -136,6 +136,12 @@ class LeakyReadout(eqx.Module):
     tau_syn: Time = 5.0
     dt: float = eqx.field(static=True, default=1.0)
 
+    @property
+    def decays(self) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Factors of one step for current and potential (dimensionless)."""
+        dtype = self.weights.dtype
+        return decay(self.dt, self.tau_syn, dtype), decay(self.dt, self.tau_mem, dtype)
+
     def __call__(self, spikes: Float[Array, "steps pre"]) -> Float[Array, "steps_and_one classes"]:
         """Potentials before each step and after the last; the first are zero.
 
@@ -156,15 +162,14 @@ class LeakyReadout(eqx.Module):
         Returns:
             Potentials, [steps + 1, ...] (dimensionless).
         """
-        dtype = arriving.dtype
-        alpha, beta = (decay(self.dt, tau, dtype) for tau in (self.tau_syn, self.tau_mem))
+        alpha, beta = self.decays
 
         def step(carry, arriving):
             voltage, current = carry
             after = (beta * voltage + current, alpha * current + arriving)
             return after, after[0]
 
-        zero = jnp.zeros(arriving.shape[1:], dtype)
+        zero = jnp.zeros(arriving.shape[1:], arriving.dtype)
         _, voltages = jax.lax.scan(step, (zero, zero), arriving)
         return jnp.concatenate([zero[None], voltages])
 
