@@ -23,6 +23,7 @@ from plasticjax.training import FirstSpikeUpdate, first_spike_loss, step_schedul
 
 from ._contract import Claim, Job
 from ._first_spikes import Evaluation, Fleet, History, Split, evaluate, train
+from .yin_yang_first_spike import plane
 
 PAPER = "Wunderlich & Pehle 2021, Fig. 2"
 CURVE = "mean over the 10 published runs, repository eventprop/eventprop"
@@ -137,14 +138,8 @@ def initial_weights(key: Key[Array, ""], config: Config):
     ).weights
 
 
-def plane() -> Float[np.ndarray, "y x 2"]:
-    """Centres of the cells of the maps."""
-    side = (np.arange(GRID) + 0.5) / GRID
-    return np.stack(np.meshgrid(side, side), axis=-1)
-
-
 def time_maps(weights, config: Config) -> Float[Array, "class y x"]:
-    points = plane().reshape(-1, 2)
+    points = plane(GRID).reshape(-1, 2)
     times = encode(np.concatenate([points, 1 - points], axis=1), config)
     label = jax.lax.map(lambda t: spikes(weights, t, config)[1], times, batch_size=500)
     return label.T.reshape(-1, GRID, GRID)

@@ -110,9 +110,9 @@ def encode_points(xy) -> Float[Array, "samples 4"]:
     return encode(np.concatenate([np.asarray(xy), 1 - np.asarray(xy)], axis=-1))
 
 
-def plane() -> Float[np.ndarray, "y x 2"]:
-    """Centres of the cells of the classification map."""
-    side = (np.arange(GRID) + 0.5) / GRID
+def plane(points: int = GRID) -> Float[np.ndarray, "y x 2"]:
+    """Centres of the cells of a map of the plane with so many points a side."""
+    side = (np.arange(points) + 0.5) / points
     return np.stack(np.meshgrid(side, side), axis=-1)
 
 

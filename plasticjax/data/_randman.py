@@ -90,9 +90,9 @@ def randman(
     return RandMan(found[order], labels[order])
 
 
-def frequencies(alpha: float, precision: float = 1e-3) -> int:
-    """How many waves make a manifold: those whose amplitude exceeds the precision, at most 1000."""
-    return min(math.ceil(precision ** (-1 / alpha)), 1000)
+def frequencies(alpha: float) -> int:
+    """How many waves make a manifold: those whose amplitude exceeds 0.001, at most 1000."""
+    return min(math.ceil(1e-3 ** (-1 / alpha)), 1000)
 
 
 def manifold(

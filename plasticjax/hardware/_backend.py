@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
@@ -60,7 +61,7 @@ class Scheduled:
                 f"start_us={self.start_us} must not be negative, period_us={self.period_us} "
                 f"positive, calls={self.calls} at least 1"
             )
-        signals = {getattr(s, "name", "") for s in _leaves(self.rule.program.signals)}
+        signals = {getattr(s, "name", "") for s in jax.tree.leaves(self.rule.program.signals)}
         if unknown := sorted(self.values.keys() - signals):
             raise ValueError(f"values names {unknown}, which the rule does not read")
 
@@ -272,9 +273,3 @@ def first_spikes(result: RunResult, population: str, size: int) -> Float[np.ndar
     first = np.full(size, np.inf)
     np.minimum.at(first, ids, times)
     return first
-
-
-def _leaves(tree: Any) -> list[Any]:
-    import jax
-
-    return jax.tree.leaves(tree)

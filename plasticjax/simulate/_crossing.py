@@ -280,7 +280,7 @@ class AnyRatio(AbstractFlow):
         ratio = x / jnp.where(driven, y, 1)
         exists = driven & (1 + difference * ratio > 0)
         finite = jnp.isfinite(tau_mem)
-        time = _scaled_log1p(jnp.where(finite, tau_mem, 0), difference) - _scaled_log1p(
+        time = scaled_log1p(jnp.where(finite, tau_mem, 0), difference) - scaled_log1p(
             jnp.where(exists, ratio, 0), difference
         )
         return jnp.where(exists, jnp.where(finite, time, jnp.inf), -1)
@@ -290,7 +290,7 @@ def _above_leak(neuron: CurrentLIF) -> Array:
     return jnp.asarray(neuron.threshold) - jnp.asarray(neuron.leak)
 
 
-def _scaled_log1p(z, d):
+def scaled_log1p(z, d):
     """log(1 + d z) / d, which tends to z as d goes to zero."""
     tiny = jnp.abs(d * z) < jnp.finfo(z.dtype).eps
     safe = jnp.where(tiny, 1, d)

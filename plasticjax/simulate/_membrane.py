@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._crossing import scaled_log1p
+
 
 class Membrane(NamedTuple):
     """Parameters of each neuron, leaves [post] or scalar."""
@@ -140,16 +142,9 @@ def _extremum(membrane: Membrane, u, y):
     difference = 1 / membrane.tau_syn - 1 / membrane.tau_mem
     ratio = u / jnp.where(y == 0, 1, y)
     exists = (y != 0) & (1 + difference * ratio > 0)
-    time = _scaled_log1p(membrane.tau_mem, difference)
-    time -= _scaled_log1p(jnp.where(exists, ratio, 0), difference)
+    time = scaled_log1p(membrane.tau_mem, difference)
+    time -= scaled_log1p(jnp.where(exists, ratio, 0), difference)
     return jnp.where(exists, time, -1)
-
-
-def _scaled_log1p(z, d):
-    """log(1 + d z) / d, which tends to z as d goes to zero."""
-    tiny = jnp.abs(d * z) < jnp.finfo(z.dtype).eps
-    safe = jnp.where(tiny, 1, d)
-    return jnp.where(tiny, z, jnp.log1p(jnp.where(tiny, 0, d * z)) / safe)
 
 
 class Response(NamedTuple):
