@@ -15,7 +15,7 @@ from plasticjax.runtime import gather, shard_over
 from ._migration import migrate
 from ._objective import Objective
 from ._search import Search, tasks_key
-from ._state import Record, SearchState
+from ._state import Record, SearchState, record_like
 
 
 @runtime_checkable
@@ -117,9 +117,9 @@ def evolve(
     objectives = objective if isinstance(objective, tuple) else (objective,)
     _check_objectives(objectives, search)
     state = gather(_init(search, key, islands, settings, seeds))
-    record = jax.eval_shape(search.record, state, jax.eval_shape(search.ask, state, key)[1])
+    record = record_like(state)
     if isinstance(objectives[0], Objective):
-        run = _device_block(objectives, search, key, mesh, min(block, generations), record)
+        run = _device_block(objectives, search, key, mesh, min(block, generations))
     else:
         run = _host_block(objectives, search, key, mesh)
     history = jax.tree.map(lambda leaf: _empty((generations, *leaf.shape), leaf.dtype), record)
@@ -166,13 +166,12 @@ def _init(search: Search, key, islands: int, settings, seeds):
 
 
 @eqx.filter_jit
-def _block(state, words, search: Search, objectives, count, *, longest: int, like, kind, mesh):
+def _block(state, words, search: Search, objectives, count, *, longest: int, kind, mesh):
     def many(state, words, objectives, count):
         key = jax.random.wrap_key_data(words, impl=kind)
         # The last block may be shorter; a program of its own would take longer to compile.
-        islands = len(state.island)
         records = jax.tree.map(
-            lambda leaf: jnp.zeros((longest, islands, *leaf.shape[1:]), leaf.dtype), like
+            lambda leaf: jnp.zeros((longest, *leaf.shape), leaf.dtype), record_like(state)
         )
 
         def one(index, carry):
@@ -188,7 +187,7 @@ def _block(state, words, search: Search, objectives, count, *, longest: int, lik
     return spread(state, words, objectives, count)
 
 
-def _device_block(objectives, search: Search, key, mesh, longest: int, like: Record):
+def _device_block(objectives, search: Search, key, mesh, longest: int):
     # Host arrays are the same in all processes, so they may enter a computation of all of them.
     words, kind = gather(jax.random.key_data(key)), jax.random.key_impl(key)
     arrays, others = eqx.partition(objectives, eqx.is_array)
@@ -202,7 +201,6 @@ def _device_block(objectives, search: Search, key, mesh, longest: int, like: Rec
             objectives,
             np.asarray(count),
             longest=longest,
-            like=like,
             kind=kind,
             mesh=mesh,
         )

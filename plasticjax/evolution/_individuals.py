@@ -14,7 +14,7 @@ from ._genome import Genomes, random_genome
 from ._keys import canonical_key
 from ._program import active_nodes
 from ._spec import GenomeSpec
-from ._variation import mutate
+from ._variation import mutant_of
 
 Specs = PyTree[GenomeSpec]
 
@@ -66,7 +66,7 @@ def mutate_individual(
     """
     keys = jax.tree.leaves(_keys_like(specs, key))
     mutants = [
-        mutate(spec, genome, rate, key=one, theta_scale=theta_scale)[0]
+        mutant_of(spec, genome, rate, key=one, theta_scale=theta_scale)[0]
         for (spec, genome), rate, one in zip(
             genomes_of(specs, individual), jax.tree.leaves(rates), keys, strict=True
         )
@@ -100,7 +100,8 @@ def complexity(specs: Specs, individual: PyTree) -> Int[Array, ""]:
     Returns:
         The number, scalar (dimensionless).
     """
-    return sum(
-        (jnp.sum(active_nodes(spec, genome)) for spec, genome in genomes_of(specs, individual)),
-        jnp.array(0),
-    )
+    sizes = [
+        jnp.sum(active_nodes(spec, genome), dtype=jnp.int32)
+        for spec, genome in genomes_of(specs, individual)
+    ]
+    return jnp.sum(jnp.stack(sizes), dtype=jnp.int32)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from ._spec import GenomeSpec
 _LANES = np.array([0x9E3779B9, 0x7F4A7C15], np.uint32)
 
 
+@partial(jax.jit, static_argnums=0)
 def canonical_key(spec: GenomeSpec, genome: Genomes) -> UInt32[Array, "2"]:
     """Number of the active program: two 32-bit words, by value numbering.
 

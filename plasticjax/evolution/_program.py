@@ -1,5 +1,6 @@
 """The part of a genome that matters: active nodes, and the same program without the others."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -50,6 +51,7 @@ def owned_parameters(spec, op):
     return owned
 
 
+@partial(jax.jit, static_argnums=0)
 def active_nodes(spec: GenomeSpec, genome: Genomes) -> Bool[Array, " hidden"]:
     """The nodes that an output depends on, through addresses that are used.
 

@@ -91,6 +91,12 @@ class Record(NamedTuple):
     champion: PyTree
 
 
+def record_like(state: SearchState) -> Record:
+    """Arrays of the shapes and types of what `Search.record` reports, without tracing it."""
+    fitness, count = state.champion_fitness, state.evaluations
+    return Record(fitness, count, count, fitness, state.champions)
+
+
 def recall(memory: Memory, programs):
     """Which programs an island remembers, and their fitness."""
     written = jnp.arange(memory.programs.shape[0]) < memory.written

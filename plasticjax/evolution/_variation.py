@@ -53,6 +53,15 @@ def mutate(
     Returns:
         The mutant and its `Silent` flags; what is not used of them is not computed under jit.
     """
+    mutant, touched, rewired = mutant_of(spec, genome, rate, key=key, theta_scale=theta_scale)
+    active = active_nodes(spec, genome)
+    conservative = ~(jnp.any(touched & active) | rewired)
+    exact = jnp.all(canonical_key(spec, genome) == canonical_key(spec, mutant))
+    return mutant, Silent(exact, conservative)
+
+
+def mutant_of(spec, genome, rate, *, key, theta_scale):
+    """The mutant, which nodes were touched, and whether outputs or parameters were set anew."""
     gene_key, initial_key, theta_key = jax.random.split(key, 3)
     hit, number = _selected(spec.gene_choices.size, rate, gene_key)
     hit &= jnp.asarray(spec.gene_choices > 1)
@@ -76,11 +85,8 @@ def mutate(
         theta, noisy = _disturb(theta, owned & ~anew, rate, theta_scale, theta_key)
     mutant = Genomes(op, arg, out, theta)
 
-    active = active_nodes(spec, genome)
     touched = op_hit | jnp.any(arg_hit, 1) | jnp.any(noisy, 1)
-    conservative = ~(jnp.any(touched & active) | jnp.any(out_hit) | jnp.any(anew))
-    exact = jnp.all(canonical_key(spec, genome) == canonical_key(spec, mutant))
-    return mutant, Silent(exact, conservative)
+    return mutant, touched, jnp.any(out_hit) | jnp.any(anew)
 
 
 def _other(current, drawn):
