@@ -50,6 +50,7 @@ class Config:
     learning_rate: float = 0.01
     penalty: float = 2.0  # of weights that are no unit vector: inputs times largest variance
     batch: int = 16  # individuals side by side
+    short: int = 4  # programs of as many nodes run without a loop over them
     dtype: str = "float64"
 
     @classmethod
@@ -98,7 +99,7 @@ def objective(config: Config, spec: GenomeSpec, family: str, key: Key[Array, ""]
             rule, stream, learning_rate=config.learning_rate, penalty=config.penalty
         )
 
-    return Objective(fitness, spec, data, batch=config.batch)
+    return Objective(fitness, spec, data, batch=config.batch, short=config.short)
 
 
 def search(config: Config, spec: GenomeSpec) -> Search:

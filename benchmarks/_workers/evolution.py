@@ -47,7 +47,7 @@ def _oja(case: dict, mesh) -> Measure:
     def fitness(rule, stream, key):
         return sets * angle_fitness(rule, stream, learning_rate=case["eta"], penalty=2.0)
 
-    objective = Objective(fitness, spec, streams, batch=case["batch"])
+    objective = Objective(fitness, spec, streams, batch=case["batch"], short=4)
 
     def judge(genomes, streams):
         count = len(genomes.op)

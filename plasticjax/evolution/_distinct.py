@@ -1,5 +1,7 @@
 """Evaluate each distinct program of a population once, and only where it is needed."""
 
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -60,15 +62,23 @@ def evaluate_distinct(
     """
     first, place, count = distinct(programs, needed)
     total, batch = len(needed), min(objective.batch, len(needed))
-    chosen = jnp.concatenate([first, jnp.zeros(-total % batch, first.dtype)])
+    bounds = [0, count]
+    if objective.short:
+        # Short programs come first: who is judged by which code must not depend on the others.
+        behind = (objective.sizes(individuals)[first] > objective.short).astype(jnp.int32)
+        order = jnp.argsort(jnp.where(jnp.arange(total) < count, behind, 2), stable=True)
+        bounds = [0, jnp.sum((behind == 0) & (jnp.arange(total) < count)), count]
+        first, place = first[order], jnp.argsort(order)[place]
 
-    def chunk(index, found):
-        picked = jax.lax.dynamic_slice(chosen, (index * batch,), (batch,))
+    def chunk(index, found, start, stop):
+        places = start + index * batch + jnp.arange(batch)
+        picked = first[jnp.minimum(places, stop - 1)]
         some = jax.tree.map(lambda leaf: leaf[picked], (individuals, keys, settings))
         fitness = objective.evaluate(*some).astype(found.dtype)
-        return jax.lax.dynamic_update_slice(found, fitness, (index * batch,))
+        return found.at[jnp.where(places < stop, places, total)].set(fitness, mode="drop")
 
-    dtype = jnp.result_type(float)
-    found = jnp.full(len(chosen), -jnp.inf, dtype)
-    found = jax.lax.fori_loop(0, -(-count // batch), chunk, found)
+    found = jnp.full(total, -jnp.inf, jnp.result_type(float))
+    for start, stop in pairwise(bounds):
+        some = partial(chunk, start=start, stop=stop)
+        found = jax.lax.fori_loop(0, -(-(stop - start) // batch), some, found)
     return jnp.where(needed, found[place], -jnp.inf)

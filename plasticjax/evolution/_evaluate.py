@@ -1,6 +1,6 @@
 """Running programs: as straight-line code, or by an interpreter where the genome is traced."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,8 +14,8 @@ from ._primitives import guarded
 from ._program import CompactProgram, active_nodes, for_each_node
 from ._spec import GenomeSpec
 
-Method = Literal["auto", "straightline", "scan_switch", "vmap_select"]
-_METHODS = ("auto", "straightline", "scan_switch", "vmap_select")
+Method = Literal["auto", "straightline", "scan_switch", "vmap_select", "vmap_unrolled"]
+_METHODS = ("auto", "straightline", "scan_switch", "vmap_select", "vmap_unrolled")
 
 
 class Computed(NamedTuple):
@@ -36,9 +36,10 @@ def evaluate(
     All methods give the same numbers. `"straightline"` needs a concrete genome and compiles it;
     `"scan_switch"` loops over nodes and branches, best under `jax.lax.map` over genomes with many
     points; `"vmap_select"` computes every primitive and selects, best under `jax.vmap` over genomes
-    with few points. `"auto"` is straight-line code for a concrete genome, else `"scan_switch"`.
-    All are differentiable by inputs and theta. Compact traced genomes before: an interpreter
-    visits every place.
+    with few points; `"vmap_unrolled"` does so without a loop over nodes, best for up to 4 of them
+    and slow to compile for many. `"auto"` is straight-line code for a concrete genome, else
+    `"scan_switch"`. All are differentiable by inputs and theta. Compact traced genomes before: an
+    interpreter visits every place.
 
     Args:
         spec: the search space.
@@ -76,7 +77,7 @@ def evaluate_population(
         genomes: genomes or compact programs with one leading axis.
         inputs: one value per input in the last axis [..., inputs] (dimensionless).
         method: `"scan_switch"` takes one program after the other with real branches,
-            `"vmap_select"` all at once.
+            `"vmap_select"` and `"vmap_unrolled"` all at once.
 
     Returns:
         Outputs [population, ..., outputs] (dimensionless).
@@ -86,9 +87,11 @@ def evaluate_population(
     """
     if method == "scan_switch":
         return jax.lax.map(lambda genome: evaluate(spec, genome, inputs, method), genomes)
-    if method == "vmap_select":
+    if method in ("vmap_select", "vmap_unrolled"):
         return jax.vmap(lambda genome: evaluate(spec, genome, inputs, method))(genomes)
-    raise ValueError(f"method must be 'scan_switch' or 'vmap_select' here, got {method!r}")
+    raise ValueError(
+        f"method must be 'scan_switch', 'vmap_select' or 'vmap_unrolled' here, got {method!r}"
+    )
 
 
 def evaluate_values(spec, genome, values, method):
@@ -113,8 +116,7 @@ def evaluate_values(spec, genome, values, method):
         structure, rows = structure_of(spec, genome)
         outputs = _compiled(spec, structure)(theta[np.array(rows, int)], values)
     else:
-        run = _switch if method == "scan_switch" else _select
-        outputs = _interpret(spec, genome, theta, values, run)
+        outputs = _INTERPRETERS[method](spec, genome, theta, values)
     fault = None
     for output in outputs:
         if output.fault is not None:
@@ -228,6 +230,27 @@ def _interpret(spec, genome, theta, values, run):
     ]
 
 
+def _unrolled(spec, genome, theta, values):
+    """Without a loop or a gather: under `vmap`, passes over numbers that lie side by side."""
+    op = genome.op
+    if isinstance(genome, Genomes):
+        op = jnp.where(active_nodes(spec, genome), op, len(spec.primitives))
+    nothing = _nothing(spec, values[0])
+    known = [nothing._replace(value=value) for value in values]
+
+    def pick(address):
+        chosen = known[0]
+        for index, one in enumerate(known[1:], 1):
+            chosen = jax.tree.map(partial(jnp.where, address == index), one, chosen)
+        return chosen
+
+    for place in range(op.shape[0]):
+        read = [pick(genome.arg[place, slot]) for slot in range(spec.arity)]
+        made = _select(spec, op[place], read, theta[place], values[0])
+        known.append(made._replace(value=_rounded(made.value)))
+    return [pick(genome.out[output]) for output in range(spec.outputs)]
+
+
 def _nothing(spec, like):
     fault = jnp.zeros(like.shape, bool) if spec.semantics == "strict" else None
     return Computed(jnp.zeros_like(like), fault)
@@ -249,3 +272,10 @@ def _select(spec, op, read, theta, like):
             lambda new, old, index=index: jnp.where(op == index, new, old), own, made
         )
     return made
+
+
+_INTERPRETERS = {
+    "scan_switch": partial(_interpret, run=_switch),
+    "vmap_select": partial(_interpret, run=_select),
+    "vmap_unrolled": _unrolled,
+}

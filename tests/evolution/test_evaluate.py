@@ -1,6 +1,6 @@
 import dataclasses
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -179,6 +179,11 @@ def test_all_evaluators_give_the_numbers_of_numpy(spec, double):
                 expected,
             )
         )
+        tiny = jax.jit(jax.vmap(lambda genome: compact(spec, genome, 4)))(genomes)
+        fits = np.asarray(tiny.size) <= 4
+        assert fits.mean() > 0.3
+        unrolled = jax.jit(partial(evaluate_population, spec, method="vmap_unrolled"))
+        results.append(np.where(fits[:, None, None], unrolled(tiny, points), expected))
         for found in results:
             np.testing.assert_allclose(np.asarray(found), expected, rtol=tolerance, atol=0)
         for index in range(0, 200, 40):
@@ -314,7 +319,7 @@ def test_one_bad_individual_does_not_touch_the_others():
     _, bad = _formula("1/(x - x)")
     both = jax.tree.map(lambda *parts: jnp.stack(parts), genome, bad)
     points = np.ones((4, 2), np.float32)
-    for method in ("scan_switch", "vmap_select"):
+    for method in ("scan_switch", "vmap_select", "vmap_unrolled"):
         found = evaluate_population(spec, both, points, method)
         np.testing.assert_array_equal(found[0], 2.0)
         assert not jnp.any(jnp.isfinite(found[1]))
@@ -326,7 +331,7 @@ def test_own_primitives_run_in_every_method():
     )
     spec = GenomeSpec(("x", "y"), (leak,), 1)
     genome = from_dna(spec, [-1, -3, -3, -1, -3, -3, 0, 0, 1, -2, 2, -3])
-    for method in METHODS:
+    for method in (*METHODS, "vmap_unrolled"):
         np.testing.assert_array_equal(run(spec, genome, np.array([[1.0, 5.0]]), method), [[4.0]])
 
 
@@ -339,5 +344,5 @@ def test_bad_arguments_are_refused():
         evaluate(spec, many, jnp.ones(2))
     with pytest.raises(ValueError, match="needs a concrete genome"):
         jax.jit(lambda genome: evaluate(spec, genome, jnp.ones(2), "straightline"))(genome)
-    with pytest.raises(ValueError, match="'scan_switch' or 'vmap_select' here"):
+    with pytest.raises(ValueError, match="'vmap_select' or 'vmap_unrolled' here"):
         evaluate_population(spec, many, jnp.ones(2), "straightline")

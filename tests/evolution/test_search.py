@@ -77,6 +77,15 @@ def test_results_do_not_depend_on_the_batch(usual, batch):
     assert_same(run(objective(batch), search()).history.champion, usual.history.champion)
 
 
+def test_short_programs_are_judged_by_the_same_code_whoever_is_beside_them(usual):
+    many = run(objective(short=4), search())
+    few = run(objective(short=4), search(), islands=2)
+    assert_same(jax.tree.map(lambda leaf: leaf[:, :2], many.history), few.history)
+    sizes = np.asarray(many.history.size)
+    assert (sizes <= 4).any() and (sizes > 4).any()
+    np.testing.assert_allclose(many.history.fitness[0], usual.history.fitness[0], rtol=1e-5)
+
+
 def test_an_island_does_not_notice_the_others(usual):
     fewer = run(objective(), search(), islands=2)
     assert_same(fewer.history, jax.tree.map(lambda leaf: leaf[:, :2], usual.history))
@@ -302,6 +311,7 @@ def test_progress_is_shown_for_every_block(usual):
         (lambda: MuPlusLambda(rate=0.0), "rate must be above 0"),
         (lambda: objective(reduce="sum"), "reduce must be one of"),
         (lambda: objective(batch=0), "batch must be at least 1"),
+        (lambda: objective(batch=1, short=4), "0 for a batch of 1, got 4"),
         (lambda: Objective(distance, SPEC, jnp.zeros(())), "common leading axis"),
     ],
 )
