@@ -23,7 +23,9 @@ from ._grid import (
 from ._grid import (
     arrivals_on_grid as arrivals_on_grid,
 )
+from ._integrator import Integrator as Integrator
 from ._scan import scan_steps as scan_steps
+from ._smooth_circuit import SmoothCircuit as SmoothCircuit
 from ._solve_events import solve_events as solve_events
 from ._solve_layer import solve_layer as solve_layer
 from ._spike_trains import LayerSpikes as LayerSpikes
@@ -37,12 +39,14 @@ __all__ = [
     "solve_events",
     "solve_layer",
     "SpikingCircuit",
+    "SmoothCircuit",
     "InputSpikes",
     "SpikeTrains",
     "LayerSpikes",
     "AbstractSpikeAdjoint",
     "ImplicitAdjoint",
     "EventPropAdjoint",
+    "Integrator",
     "membrane_state",
     "voltage_integral",
     "scan_steps",
