@@ -5,6 +5,7 @@ from ._adjoints import EventPropAdjoint as EventPropAdjoint
 from ._adjoints import ImplicitAdjoint as ImplicitAdjoint
 from ._circuit import InputSpikes as InputSpikes
 from ._circuit import SpikingCircuit as SpikingCircuit
+from ._filters import double_exponential as double_exponential
 from ._first_spike import (
     first_spike_times as first_spike_times,
 )
@@ -54,4 +55,5 @@ __all__ = [
     "GridCarry",
     "GridOutput",
     "arrivals_on_grid",
+    "double_exponential",
 ]
