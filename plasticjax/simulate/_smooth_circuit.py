@@ -129,6 +129,8 @@ def pose_smooth(
     initial = jax.tree.map(lambda leaf: leaf.astype(dtype), initial)
     if circuit.initial is not None:
         initial = jax.tree.map(_start, circuit.initial, initial)
+    margins = jax.vmap(lambda neuron, y: neuron.threshold_margin(y))(neuron, initial)
+    check_value("the margin at time zero", margins, lambda m: ~(m > 0), "not above threshold, <= 0")
     weights = jax.tree.map(lambda w: w.astype(dtype), circuit.weights)
     delays = delay_rows(circuit.delays, count, dtype)
     if not times.size:  # one that never comes, so that there is something to wait for

@@ -1,5 +1,7 @@
 """Circuits of any smooth neuron: against the closed form, and events that need a definition."""
 
+from dataclasses import replace
+
 import diffrax
 import equinox as eqx
 import jax
@@ -252,6 +254,9 @@ def test_settings_that_are_refused():
     start = SmoothCircuit(CurrentLIF(), jnp.ones((2, 3)), initial=CurrentLIFState(jnp.ones(3), 0.0))
     with pytest.raises(ValueError, match="a leaf of initial has shape"):
         solve_events(start, InputSpikes(TIMES), t_end=1.0, max_spikes=1)
+    above = replace(start, initial=CurrentLIFState(1.5, 0.0))
+    with pytest.raises(ValueError, match="the margin at time zero has the entry"):
+        solve_events(above, InputSpikes(TIMES), t_end=1.0, max_spikes=1)
 
 
 @pytest.mark.slow
