@@ -17,8 +17,8 @@ class Integrator(eqx.Module):
         solver: the method; it needs an error estimate and an interpolation.
         tolerance: largest error of a step, relative to a variable beyond 1 and absolute below
             (units of the neuron); `None`: 1e-10 in double and 1e-5 in single precision.
-        max_steps: steps of one simulation at most, rejected ones included. Derivatives take time
-            in proportion, so it should not be much larger than needed.
+        max_steps: steps of one simulation at most, rejected ones included. Inside of `vmap`
+            derivatives take time in proportion, so it should not be much larger than needed.
         parts: in how many parts of each step a crossing is looked for, at least 1.
     """
 

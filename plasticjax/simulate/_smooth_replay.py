@@ -1,5 +1,6 @@
 """Derivatives of the spike times of a circuit of smooth neurons."""
 
+import math
 from functools import partial
 
 import equinox as eqx
@@ -96,7 +97,6 @@ def _replay(times, record, steps, input_sources, integrator, recurrent, problem:
         )
         return y, jnp.where(fires, t + late + refractory, release), late
 
-    @jax.checkpoint
     def step(carry, entry: Record):
         y, times, release, count = carry
         held = fixed(release) > entry.start
@@ -122,8 +122,23 @@ def _replay(times, record, steps, input_sources, integrator, recurrent, problem:
         index, entry = entry
         return jax.lax.cond(index < steps, step, lambda carry, _: carry, carry, entry), None
 
+    @jax.checkpoint
+    def block(carry, entries):
+        """Blocks without steps are left out; the backward pass computes the others again."""
+        index, _ = entries
+        through = lambda carry, entries: jax.lax.scan(turn, carry, entries)[0]  # noqa: E731
+        return jax.lax.cond(index[0] < steps, through, lambda carry, _: carry, carry, entries), None
+
     known = jnp.where(jnp.isfinite(times), times, 0)
     begin = (problem.initial, known, jnp.zeros_like(problem.refractory), jnp.zeros((), jnp.int32))
-    entries = jnp.arange(integrator.max_steps), record
-    (_, found, _, _), _ = jax.lax.scan(turn, begin, entries)
+    size = math.isqrt(integrator.max_steps)
+    count = -(-integrator.max_steps // size)
+    filled = count * size - integrator.max_steps
+
+    def cut(leaf):
+        padding = ((0, filled), *((0, 0),) * (leaf.ndim - 1))
+        return jnp.pad(leaf, padding).reshape(count, size, *leaf.shape[1:])
+
+    entries = jnp.arange(count * size).reshape(count, size), jax.tree.map(cut, record)
+    (_, found, _, _), _ = jax.lax.scan(block, begin, entries)
     return jnp.where(jnp.isfinite(times), found, times)
