@@ -266,7 +266,7 @@ def figure(result: Result):
                 color=line.lines[0].get_color(),
             )
         ax.axhline(0, color="0.8", lw=0.8, zorder=0)
-        ax.set(title=TIMES[time], xlabel="hidden layers", ylim=(-0.35, 1.05))
+        ax.set(title=TIMES[time], xlabel="hidden layers", ylim=(-0.5, 1.05))
         ax.set_xticks(places, [*map(str, result.layers), "recurrent"])
     fig.axes[0].set_ylabel("cosine with backpropagation through time")
     fig.legend(*fig.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
