@@ -79,18 +79,20 @@ def train_side_by_side(
     key: Key[Array, ""],
     job: Job,
     shown: Mapping[str, int],
+    spikes: int = 1,
 ) -> Numbers:
     """Trains a network for each condition of all groups and each seed.
 
-    All conditions of a seed share data, first weights and the order of samples. `shown` names the
-    conditions whose accuracy the progress shows.
+    All conditions of a seed share data, with `spikes` of each unit, first weights and the order of
+    samples. `shown` names the conditions whose accuracy the progress shows.
     """
     check(config)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
     data_keys, network_keys, order_keys = jax.vmap(
         lambda key: jax.random.split(key, 3), out_axes=1
     )(keys)
-    train, test = jax.jit(lambda keys: jax.lax.map(partial(data_of, config), keys))(data_keys)
+    draw = partial(data_of, config, spikes=spikes)
+    train, test = jax.jit(lambda keys: jax.lax.map(draw, keys))(data_keys)
     networks = eqx.filter_vmap(partial(initial, config))(network_keys)
     plastic, static = eqx.partition(networks, eqx.is_array)
     optimiser = optax.adam(config.learning_rate)
@@ -151,7 +153,7 @@ def check(config: Setting) -> None:
         raise ValueError(f"batch is {config.batch}; there are {samples} training samples")
 
 
-def data_of(config: Setting, key: Key[Array, ""]):
+def data_of(config: Setting, key: Key[Array, ""], spikes: int = 1):
     """Rasters and labels for training and test."""
     found = randman(
         key,
@@ -160,6 +162,7 @@ def data_of(config: Setting, key: Key[Array, ""]):
         units=config.units,
         dimensions=config.dimensions,
         alpha=config.alpha,
+        spikes=spikes,
         steps=config.steps,
     )
     rasters = jax.vmap(lambda steps: spike_raster(steps, config.steps, config.dtype))(found.steps)

@@ -7,6 +7,13 @@ from ._first_spike_network import FirstSpikeNetwork as FirstSpikeNetwork
 from ._forward_gradient import first_maximum_errors as first_maximum_errors
 from ._forward_gradient import forward_gradient as forward_gradient
 from ._forward_gradient import stepwise_errors as stepwise_errors
+from ._latency_network import EscapeNoiseLayer as EscapeNoiseLayer
+from ._latency_network import EscapeTrace as EscapeTrace
+from ._latency_network import LatencyNetwork as LatencyNetwork
+from ._latency_network import LatencyTrace as LatencyTrace
+from ._latency_network import crossing_steps as crossing_steps
+from ._latency_network import latency_gradient as latency_gradient
+from ._latency_network import latency_network as latency_network
 from ._layered_network import PooledConvolution as PooledConvolution
 from ._layered_network import PooledProjection as PooledProjection
 from ._layered_network import convolutional_layers as convolutional_layers
@@ -22,6 +29,7 @@ from ._microcircuit_types import MicrocircuitOutputs as MicrocircuitOutputs
 from ._microcircuit_types import MicrocircuitVoltages as MicrocircuitVoltages
 from ._microcircuit_types import MicrocircuitWeights as MicrocircuitWeights
 from ._microcircuit_types import softplus_rate as softplus_rate
+from ._superspike import superspike_gradient as superspike_gradient
 from ._surrogate_network import LayerTrace as LayerTrace
 from ._surrogate_network import LeakyReadout as LeakyReadout
 from ._surrogate_network import NetworkTrace as NetworkTrace
@@ -58,4 +66,12 @@ __all__ = [
     "forward_gradient",
     "first_maximum_errors",
     "stepwise_errors",
+    "superspike_gradient",
+    "LatencyNetwork",
+    "EscapeNoiseLayer",
+    "LatencyTrace",
+    "EscapeTrace",
+    "latency_network",
+    "latency_gradient",
+    "crossing_steps",
 ]

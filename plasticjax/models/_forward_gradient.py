@@ -88,8 +88,13 @@ def forward_gradient(
         The gradient, in the place of the weights of the network; `None` for the rest.
 
     Raises:
-        ValueError: if `feedback` does not fit.
+        ValueError: if `feedback` does not fit, or the time constants of the readout are not scalar:
+            an eligibility is filtered once, for all classes.
     """
+    for name in ("tau_mem", "tau_syn"):
+        shape = jnp.shape(getattr(network.readout, name))
+        if shape != ():
+            raise ValueError(f"network.readout.{name} has shape {shape}; it must be scalar")
     trace = network(spikes)
     error = errors(trace.readout, label)
     feedback = _symmetric(network) if feedback is None else list(feedback)

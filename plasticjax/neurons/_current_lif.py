@@ -5,12 +5,10 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
+from ._parameters import Parameter, is_concrete, require
 from ._spiking import AbstractSpikingNeuron
-
-Parameter = float | int | Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 class CurrentLIFState(NamedTuple):
@@ -64,16 +62,16 @@ class CurrentLIF(AbstractSpikingNeuron[CurrentLIFState]):
                 that does not exceed the leak or the reset, or `g_leak` given with an infinite
                 `tau_mem`.
         """
-        _require(self.tau_mem, "tau_mem", lambda x: x > 0, "a positive time or inf")
-        _require(self.tau_syn, "tau_syn", lambda x: (x > 0) & (x < np.inf), "a positive time")
+        require(self.tau_mem, "tau_mem", lambda x: x > 0, "a positive time or inf")
+        require(self.tau_syn, "tau_syn", lambda x: (x > 0) & (x < np.inf), "a positive time")
         for name in ("threshold", "leak", "reset_voltage"):
-            _require(getattr(self, name), name, np.isfinite, "finite")
-        _require(self.g_leak, "g_leak", lambda x: (x > 0) & (x < np.inf), "positive or None")
+            require(getattr(self, name), name, np.isfinite, "finite")
+        require(self.g_leak, "g_leak", lambda x: (x > 0) & (x < np.inf), "positive or None")
         if self.g_leak is not None:
-            _require(self.tau_mem, "tau_mem", np.isfinite, "finite when g_leak is given")
+            require(self.tau_mem, "tau_mem", np.isfinite, "finite when g_leak is given")
         for name in ("leak", "reset_voltage"):
             lower = getattr(self, name)
-            if _is_concrete(lower) and _is_concrete(self.threshold):
+            if is_concrete(lower) and is_concrete(self.threshold):
                 above = np.asarray(self.threshold) > np.asarray(lower)
                 if not np.all(above):
                     raise ValueError(
@@ -244,14 +242,3 @@ def _relative_expm1(x):
     for k in range(9, 1, -1):
         series = 1 - small / k * series
     return jnp.where(near, series, -jnp.expm1(-large) / large)
-
-
-def _is_concrete(value) -> bool:
-    return value is not None and not isinstance(value, Tracer)
-
-
-def _require(value, name, holds, valid):
-    if not _is_concrete(value):
-        return
-    if not np.all(holds(np.asarray(value))):
-        raise ValueError(f"{name}={value} must be {valid}")

@@ -5,6 +5,7 @@ from ._adjoints import EventPropAdjoint as EventPropAdjoint
 from ._adjoints import ImplicitAdjoint as ImplicitAdjoint
 from ._circuit import InputSpikes as InputSpikes
 from ._circuit import SpikingCircuit as SpikingCircuit
+from ._filters import double_exponential as double_exponential
 from ._first_spike import (
     first_spike_times as first_spike_times,
 )
@@ -23,7 +24,9 @@ from ._grid import (
 from ._grid import (
     arrivals_on_grid as arrivals_on_grid,
 )
+from ._integrator import Integrator as Integrator
 from ._scan import scan_steps as scan_steps
+from ._smooth_circuit import SmoothCircuit as SmoothCircuit
 from ._solve_events import solve_events as solve_events
 from ._solve_layer import solve_layer as solve_layer
 from ._spike_trains import LayerSpikes as LayerSpikes
@@ -37,12 +40,14 @@ __all__ = [
     "solve_events",
     "solve_layer",
     "SpikingCircuit",
+    "SmoothCircuit",
     "InputSpikes",
     "SpikeTrains",
     "LayerSpikes",
     "AbstractSpikeAdjoint",
     "ImplicitAdjoint",
     "EventPropAdjoint",
+    "Integrator",
     "membrane_state",
     "voltage_integral",
     "scan_steps",
@@ -50,4 +55,5 @@ __all__ = [
     "GridCarry",
     "GridOutput",
     "arrivals_on_grid",
+    "double_exponential",
 ]

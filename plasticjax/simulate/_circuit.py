@@ -11,9 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from plasticjax.neurons import CurrentLIF, CurrentLIFState
 
+from ._circuit_checks import Values, check_input, check_shape, check_value, delay_rows
 from ._membrane import Membrane
-
-Values = float | int | Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 class InputSpikes(NamedTuple):
@@ -80,25 +79,25 @@ class SpikingCircuit(eqx.Module):
                 f"recurrent has shape {self.recurrent.shape}; expected [post, post] = "
                 f"{(post, post)}"
             )
-        _check_shape("delays", self.delays, [(), (inputs,), (post, inputs)])
-        _check_shape("recurrent_delays", self.recurrent_delays, [(), (post,), (post, post)])
+        check_shape("delays", self.delays, [(), (inputs,), (post, inputs)])
+        check_shape("recurrent_delays", self.recurrent_delays, [(), (post,), (post, post)])
         for name in ("bias", "refractory"):
-            _check_shape(name, getattr(self, name), [(), (post,)])
+            check_shape(name, getattr(self, name), [(), (post,)])
         for name in ("tau_mem", "tau_syn", "threshold", "leak", "g_leak", "reset_voltage"):
-            _check_shape(f"neuron.{name}", getattr(self.neuron, name), [(), (post,)])
-        _check_value("neuron.tau_mem", self.neuron.tau_mem, np.isfinite, "finite")
+            check_shape(f"neuron.{name}", getattr(self.neuron, name), [(), (post,)])
+        check_value("neuron.tau_mem", self.neuron.tau_mem, np.isfinite, "finite")
         for name in ("weights", "recurrent", "bias"):
-            _check_value(name, getattr(self, name), np.isfinite, "finite")
+            check_value(name, getattr(self, name), np.isfinite, "finite")
         for name in ("delays", "recurrent_delays", "refractory"):
             value = getattr(self, name)
-            _check_value(name, value, lambda x: (x >= 0) & (x < np.inf), "finite and not negative")
+            check_value(name, value, lambda x: (x >= 0) & (x < np.inf), "finite and not negative")
         if self.initial is not None:
             for name, value in self.initial._asdict().items():
-                _check_shape(f"initial.{name}", value, [(), (post,)])
-                _check_value(f"initial.{name}", value, np.isfinite, "finite")
+                check_shape(f"initial.{name}", value, [(), (post,)])
+                check_value(f"initial.{name}", value, np.isfinite, "finite")
             if not isinstance(self.neuron.threshold, Tracer):
                 threshold = np.asarray(self.neuron.threshold)
-                _check_value(
+                check_value(
                     "initial.voltage",
                     self.initial.voltage,
                     lambda x: x <= threshold,
@@ -123,7 +122,7 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
     times = jnp.asarray(inputs.times)
     count = circuit.weights.shape[1]
     sources = jnp.arange(count) if inputs.sources is None else jnp.asarray(inputs.sources)
-    _check_input(times, sources, count, given=inputs.sources is not None)
+    check_input(times, sources, count, given=inputs.sources is not None)
     dtype = jnp.result_type(circuit.weights, times)
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
 
@@ -148,10 +147,10 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
         per_neuron(circuit.refractory),
     )
     weights = circuit.weights.astype(dtype)
-    delays = _rows(circuit.delays, count, dtype)
+    delays = delay_rows(circuit.delays, count, dtype)
     if circuit.recurrent is not None:
         weights = jnp.concatenate([weights, circuit.recurrent.astype(dtype)], axis=1)
-        between = _rows(circuit.recurrent_delays, post, dtype)
+        between = delay_rows(circuit.recurrent_delays, post, dtype)
         rows = max(delays.shape[0], between.shape[0])
         pair = (jnp.broadcast_to(d, (rows, d.shape[1])) for d in (delays, between))
         delays = jnp.concatenate(list(pair), axis=1)
@@ -167,37 +166,3 @@ def resting(circuit: SpikingCircuit):
     neuron = circuit.neuron
     g_leak = jnp.asarray(neuron.capacitance) / neuron.tau_mem
     return neuron.leak + circuit.bias / g_leak
-
-
-def _rows(delays, pre, dtype):
-    delays = jnp.asarray(delays, dtype)
-    rows = delays.shape[0] if delays.ndim == 2 else 1
-    return jnp.broadcast_to(delays, (rows, pre))
-
-
-def _check_input(times, sources, count, given):
-    if times.ndim != 1 or sources.shape != times.shape:
-        expected = "both [spikes]" if given else f"[inputs] = {(count,)} if sources is None"
-        raise ValueError(
-            f"inputs.times has shape {times.shape} and inputs.sources {sources.shape}; expected "
-            f"{expected}. Use jax.vmap for batches"
-        )
-    _check_value("inputs.times", times, lambda x: x >= 0, "not negative, or inf for no spike")
-    _check_value(
-        "inputs.sources", sources, lambda x: (x >= 0) & (x < count), f"from 0 to {count - 1}"
-    )
-
-
-def _check_shape(name, value, valid):
-    shape = np.shape(value) if value is not None else ()
-    if shape not in valid:
-        raise ValueError(f"{name} has shape {shape}; expected one of {valid}")
-
-
-def _check_value(name, value, holds, valid):
-    if value is None or isinstance(value, Tracer):
-        return
-    good = holds(np.asarray(value))
-    if not np.all(good):
-        found = np.broadcast_to(np.asarray(value), np.shape(good))[~good].flat[0]
-        raise ValueError(f"{name} has the entry {found}; it must be {valid}")

@@ -39,6 +39,9 @@ from ._spike_regularisers import input_moments as input_moments
 from ._spike_regularisers import moment_gradient as moment_gradient
 from ._spike_regularisers import moment_penalty as moment_penalty
 from ._spike_regularisers import rate_penalty as rate_penalty
+from ._spike_train_losses import latency_loss as latency_loss
+from ._spike_train_losses import synaptic_scaling as synaptic_scaling
+from ._spike_train_losses import van_rossum_loss as van_rossum_loss
 
 __all__ = [
     "train_epoch",
@@ -60,4 +63,7 @@ __all__ = [
     "moment_penalty",
     "moment_gradient",
     "rate_penalty",
+    "latency_loss",
+    "van_rossum_loss",
+    "synaptic_scaling",
 ]

@@ -126,3 +126,51 @@ def test_feedback_of_another_shape_is_refused():
     network = surrogate_network((5, 6, 3), key=KEY)
     with pytest.raises(ValueError, match=r"expected one matrix \[post, classes\]"):
         forward_gradient(network, jnp.zeros((10, 5)), LABEL, feedback=[jnp.zeros((3, 6))])
+
+
+@pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
+def test_readouts_with_several_time_constants_are_refused(name):
+    network = surrogate_network((5, 6, 3), key=KEY)
+    several = eqx.tree_at(lambda n: getattr(n.readout, name), network, jnp.array([5.0, 8.0, 9.0]))
+    with pytest.raises(ValueError, match=rf"readout.{name} has shape \(3,\); it must be scalar"):
+        forward_gradient(several, jnp.zeros((10, 5)), LABEL)
+
+
+def test_the_options_make_eprop(x64):
+    """Bellec et al. (2020) written out for a recurrent layer, in NumPy."""
+    network, spikes = case(recurrent=True, surrogate=TriangleSurrogate())
+    (layer,), readout = network.hidden, network.readout
+    feedback = np.asarray(jax.random.normal(KEY, (20, 4)))
+    trace = network(spikes)
+    steps = len(spikes)
+    lag = np.arange(steps)[:, None] - np.arange(steps)
+    alpha, beta = np.exp(-1 / 5), np.exp(-1 / 10)
+    rise = np.where(lag > 1, (beta ** (lag - 1.0) - alpha ** (lag - 1.0)) / (beta - alpha), 0)
+    voltage = np.asarray(trace.hidden[0].voltage)
+    slope = 0.3 * np.maximum(0, 1 - np.abs(voltage - 1))
+    earlier = np.concatenate([np.zeros((1, 20)), np.asarray(trace.hidden[0].spikes)[:-1]])
+    target = np.eye(4)[int(LABEL)]
+    learning = (np.asarray(jax.nn.softmax(trace.readout)) - target)[:steps] @ feedback.T
+    last = (np.asarray(jax.nn.softmax(trace.readout)) - target)[steps] @ feedback.T
+    found = forward_gradient(
+        network,
+        spikes,
+        LABEL,
+        errors=stepwise_errors,
+        feedback=[jnp.asarray(feedback)],
+        gated=False,
+    )
+    for seen, gradient in (
+        (np.asarray(spikes), found.hidden[0].weights),
+        (earlier, found.hidden[0].recurrent),
+    ):
+        eligible = slope[:, :, None] * (rise @ seen)[:, None, :]
+        filtered = np.einsum("ts,sjl->tjl", rise, eligible)
+        ahead = np.where(steps - np.arange(steps) > 1, 1.0, 0)
+        ages = steps - 1.0 - np.arange(steps)
+        ending = np.einsum(
+            "s,sjl->jl", ahead * (beta**ages - alpha**ages) / (beta - alpha), eligible
+        )
+        expected = np.einsum("tj,tjl->jl", learning, filtered) + last[:, None] * ending
+        np.testing.assert_allclose(gradient, expected / (steps + 1), rtol=1e-9, atol=1e-13)
+    assert layer.recurrent is not None and readout.weights.shape == (4, 20)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plasticjax.neurons import CurrentLIF, CurrentLIFState
-from plasticjax.simulate import InputSpikes, SpikingCircuit, solve_events
+from plasticjax.simulate import InputSpikes, SmoothCircuit, SpikingCircuit, solve_events
 
 POST, INPUTS, GIVEN, SPIKES, T_END = 5, 3, 14, 100, 60.0
 
@@ -59,3 +59,17 @@ def draw_circuit(
 @eqx.filter_jit
 def solve(circuit, inputs):
     return solve_events(circuit, inputs, t_end=T_END, max_spikes=SPIKES)
+
+
+def as_smooth(circuit: SpikingCircuit) -> SmoothCircuit:
+    """The same circuit for the integrator."""
+    return SmoothCircuit(
+        circuit.neuron,
+        circuit.weights,
+        circuit.recurrent,
+        circuit.delays,
+        circuit.recurrent_delays,
+        circuit.bias,
+        circuit.refractory,
+        circuit.initial,
+    )
