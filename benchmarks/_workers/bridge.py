@@ -81,7 +81,11 @@ def _chip_rounds(case, profile, events, *, weights, rows, rules=(), **more) -> M
         more["row_modes"] = np.asarray(more["row_modes"])
     config = configure(chip, weights=weights, **more)
     settings = EmulatorSettings(
-        dt_us=case["dt_us"], sensors=case["sensors"], max_spikes=200_000, events_per_step=64
+        dt_us=case["dt_us"],
+        sensors=case["sensors"],
+        dense_sensors=case.get("dense_sensors", False),
+        max_spikes=200_000,
+        events_per_step=64,
     )
 
     def measure() -> dict:

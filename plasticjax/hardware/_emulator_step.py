@@ -12,6 +12,7 @@ from ._chip_config import ChipConfig
 from ._chip_events import TICKS_PER_US, ChipEvents, TimeGrid
 from ._chip_neurons import NeuronConstants, NeuronState, at_rest, fire, propagate
 from ._correlation_sensors import Correlations, post_side
+from ._dense_sensors import Arrivals, post_side_of_all, pre_side_of_all
 from ._event_bus import EventBus
 from ._fixed_pattern import Chip
 from ._readout import Baseline
@@ -30,6 +31,8 @@ class EmulatorSettings:
         events_per_step: room for events that are delivered in one step.
         max_spikes: room for spikes of one run.
         sensors: whether the correlation sensors are emulated.
+        dense_sensors: whether a step updates the sensors of all synapses at once, which takes the
+            same time whatever the activity; else those of each event and spike, one by one.
         interpolate: whether spike times are interpolated within the step.
         baseline: whether baselines are measured per column or per synapse.
         record: neurons whose membranes are recorded, as hemisphere times columns plus column.
@@ -41,6 +44,7 @@ class EmulatorSettings:
     events_per_step: int = 16
     max_spikes: int = 10_000
     sensors: bool = True
+    dense_sensors: bool = False
     interpolate: bool = False
     baseline: Baseline = "column"
     record: tuple[int, ...] = ()
@@ -186,8 +190,15 @@ def _deliver_events(state, emulation):
         kept = jnp.exp(-emulation.settings.dt_us / chip.profile.sensor_leak_tau)
         parts = lambda s: (s.causal, s.anticausal)  # noqa: E731
         sensors = eqx.tree_at(parts, sensors, (sensors.causal * kept, sensors.anticausal * kept))
-    start = Delivery(zeros, zeros, state.drivers, sensors)
+    dense = sensors is not None and emulation.settings.dense_sensors
+    one_by_one = None if dense else sensors
+    arrivals = Arrivals.none(chip, bus.ticks.shape[1]) if dense else None
+    start = Delivery(zeros, zeros, state.drivers, one_by_one, arrivals)
     delivery = jax.lax.fori_loop(0, bus.count[slot], at_event, start)
+    if dense:
+        sensors = pre_side_of_all(sensors, chip, config, state.labels, delivery.arrivals)
+    else:
+        sensors = delivery.sensors
     charge = emulation.constants.charge
     exc = state.neurons.exc + charge * delivery.exc
     inh = state.neurons.inh + charge * delivery.inh
@@ -196,7 +207,7 @@ def _deliver_events(state, emulation):
     state = eqx.tree_at(
         lambda s: (s.drivers, s.sensors),
         state,
-        (delivery.drivers, delivery.sensors),
+        (delivery.drivers, sensors),
         is_leaf=lambda x: x is None,
     )
     return state
@@ -218,13 +229,17 @@ def _handle_spikes(state, tape, emulation, spikes, late):
     end = grid.end_tick(state.step)
     latency = round(profile.latency * TICKS_PER_US)
     room = settings.max_spikes
+    sensors = state.sensors
+    dense = sensors is not None and settings.dense_sensors
+    if dense:
+        sensors = post_side_of_all(sensors, chip, spikes, end)
     # The sensors see the end of the step; jitter and interpolation are of the reported time.
 
     def handle(carry):
         left, sensors, bus, ticks, ids, count = carry
         neuron = jnp.argmax(left).astype(jnp.int32)
         h, column = neuron // columns, neuron % columns
-        if sensors is not None:
+        if sensors is not None and not dense:
             sensors = post_side(sensors, chip, h, column, end)
         tick = end if late is None else end - late[h, column]
         if profile.jitter:
@@ -244,7 +259,7 @@ def _handle_spikes(state, tape, emulation, spikes, late):
         return left.at[neuron].set(False), sensors, bus, ticks, ids, count + 1
 
     start = (
-        *(spikes.reshape(-1), state.sensors, state.bus),
+        *(spikes.reshape(-1), sensors, state.bus),
         *(tape.spike_ticks, tape.spike_neurons, tape.spikes),
     )
     done = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), handle, start)
