@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from ._backend import Scheduled
 from ._chip_network import ChipNetwork
+from ._lower_sums import COLUMNS
 from ._observe import encode
 from ._placement import Placement
 from ._program import IntegerProgram, leaf_paths
@@ -68,5 +69,26 @@ def plastic_targets(net: ChipNetwork, plasticity: Sequence[Scheduled]) -> dict[s
                 f"{targets[0]!r} is {receptor} and plastic; rules see magnitudes of one row, so "
                 "plastic projections must be excitatory"
             )
+        if scheduled.rule.program.sums:
+            _check_sums(net, targets[0], scheduled.rule.program)
         found[scheduled.name] = targets[0]
     return found
+
+
+def _check_sums(net: ChipNetwork, name: str, program: IntegerProgram) -> None:
+    """Sums are over all synapses of a half of the chip, and over so many rows as were declared."""
+    projection = net.projections[name]
+    rows, columns = net.size(projection.pre), net.size(projection.post)
+    if projection.connected is not None:
+        raise ValueError(f"{name!r} is not dense, and its rule sums over all synapses")
+    if program.most_rows is not None and rows > program.most_rows:
+        raise ValueError(
+            f"{name!r} has {rows} sources, and its rule sums over at most {program.most_rows} "
+            f"rows; lower it with rows={rows}"
+        )
+    neurons = sum(population.size for population in net.populations.values())
+    if neurons > COLUMNS and any(op.code == "sum_post" for op in program.ops):
+        raise ValueError(
+            f"the rule of {name!r} sums over its {columns} neurons, and each half of the chip sums "
+            f"its own; use at most {COLUMNS} neurons in the network"
+        )

@@ -95,8 +95,14 @@ def chip_rule(program: IntegerProgram | RuleCode) -> ChipRule:
         The rule. Keep it: each new one is compiled again, unless it is code.
 
     Raises:
-        ValueError: if the program writes weights with sign, for which two rows are needed.
+        ValueError: if the program writes weights with sign, for which two rows are needed, or sums
+            over neurons, for which all rows are.
     """
+    if isinstance(program, IntegerProgram) and program.sums:
+        raise ValueError(
+            "program sums over neurons, and a rule of the emulated chip sees one row; run it with "
+            "emulate"
+        )
     if isinstance(program, RuleCode):
         run, outputs = program, program.outputs
     else:

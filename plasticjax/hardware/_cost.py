@@ -1,8 +1,10 @@
 """How long a program takes on the chip, and what memory it needs."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
+from ._passes import passes
 from ._program import IntegerProgram, Op
 from ._signals import Place
 
@@ -57,7 +59,8 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
     """
     row, call, sram, external = 0, 0, 0, 0
     loaded: set[str] = set()
-    for op in program.ops:
+    visits = Counter(n for visit in passes(program) for n in visit.rows)
+    for number, op in enumerate(program.ops):
         if op.code == "ld":
             raw = program.inputs[op.imm[0]]
             if raw.name in loaded and raw.kind != "tape":
@@ -65,7 +68,7 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
             cycles = _load_cycles(raw.kind, rng_discards, "causal" in "".join(loaded))
             loaded.add(raw.name if raw.kind not in ("causal", "anticausal") else "causal")
             if raw.place is Place.SYN:
-                row += cycles
+                row += cycles * visits[number]
             else:
                 call += cycles
             sram += {"baseline": 256, "column_table": 512, "row_table": 1024}.get(raw.kind, 0)
@@ -73,6 +76,8 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
             continue
         cycles = _cycles(op)
         if op.place in (Place.SYN, Place.PRE):
+            row += cycles * visits[number]
+        elif op.code == "sum_pre":
             row += cycles
         else:
             call += cycles
@@ -107,6 +112,8 @@ def _load_cycles(kind: str, rng_discards: int, converted: bool) -> int:
 
 
 def _cycles(op: Op) -> int:
+    if op.code == "sum_post":
+        return 256 * 2 * SCALAR_INSTRUCTION
     if op.width == 32:
         return 126 * SCALAR_INSTRUCTION if op.code == "recip" else 3 * SCALAR_INSTRUCTION
     if op.code == "lookup":

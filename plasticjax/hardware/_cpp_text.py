@@ -72,6 +72,17 @@ static inline VectorRowFracSat16 look_up(int16_t const* table, VectorRowMod8 con
     return join_bytes(high, low);
 }
 """
+SUM_COLUMNS = """\
+// Columns that the handle does not have may hold anything. A sum does not mind permuted lanes.
+static inline int32_t sum_columns(VectorRowFracSat16 const& row, VectorRowMod8 const& mask) {
+    auto const used = static_cast<VectorRowFracSat16>(static_cast<VectorRowFracSat8>(mask));
+    VectorRowFracSat16 const zero(int16_t(0));
+    auto const kept = vector_if(used, VectorIfCondition::greater, row, zero);
+    int32_t sum = 0;
+    for (size_t i = 0; i < VectorRowFracSat16::size; ++i) sum += kept[i];
+    return sum;
+}
+"""
 HEADERS = {
     "pynn": """\
 #include <array>

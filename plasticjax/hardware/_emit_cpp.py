@@ -1,8 +1,8 @@
 """Prints an integer program as a C++ kernel for the plasticity processor."""
 
-from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, RECORDING_HEADERS, SCALARS
+from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, RECORDING_HEADERS, SCALARS, SUM_COLUMNS
+from ._passes import passes
 from ._program import IntegerProgram, Op
-from ._signals import Place
 
 ROW_TYPES = {
     ("F", 8): "VectorRowFracSat8",
@@ -68,6 +68,7 @@ def emit_cpp(
         *([RANDOM.format(discards=rng_discards)] if "tape" in kinds else []),
         *([JOIN] if program.tables or "column_table" in kinds else []),
         *([LOOK_UP] if program.tables else []),
+        *([SUM_COLUMNS] if any(op.code == "sum_post" for op in program.ops) else []),
         *([_measure(kinds, target)] if "baseline" in kinds else []),
         _kernel(program, kinds, target, record),
     ]
@@ -167,15 +168,7 @@ def _kernel(program: IntegerProgram, kinds: set[str], target: str, record: bool)
 
 
 def _body(program: IntegerProgram, kinds: set[str], pair: int) -> list[str]:
-    """What happens once per call, and the loop over rows, which comes last."""
-    once, per_row = [], []
-    for number, op in enumerate(program.ops):
-        code = _statement(program, number, op, pair)
-        (per_row if op.place in (Place.PRE, Place.SYN) else once).append(code)
-    if kinds & {"causal", "anticausal"}:
-        row = "2 * r" if pair == 2 else "r"
-        per_row.insert(0, f"auto const correlation = synapse.get_correlation({row}, true);")
-    per_row += [_store(output, pair) for output in program.outputs]
+    """What happens once per call, and the loops over rows, the last of which stores."""
     body = []
     if "baseline" in kinds:
         body += [
@@ -184,17 +177,47 @@ def _body(program: IntegerProgram, kinds: set[str], pair: int) -> list[str]:
             "    return;",
             "}",
         ]
-    body += once
-    if "time_index" in kinds:
-        body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
-    body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
-    body += [f"    {line}" for line in per_row]
-    return [*body, "}"]
+    visits = passes(program)
+    for number, visit in enumerate(visits):
+        body += [_statement(program, n, pair) for n in visit.once]
+        body += [f"{_type(program.ops[n])} v{n}{_zero(program.ops[n])};" for n in visit.sums]
+        per_row = [_statement(program, n, pair) for n in visit.rows]
+        per_row += [_added(program.ops[n], n) for n in visit.sums]
+        if _reads_sensors(program, visit.rows):
+            row = "2 * r" if pair == 2 else "r"
+            per_row.insert(0, f"auto const correlation = synapse.get_correlation({row}, true);")
+        if number == len(visits) - 1:
+            per_row += [_store(output, pair) for output in program.outputs]
+            if "time_index" in kinds:
+                body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
+        body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
+        body += [*(f"    {line}" for line in per_row), "}"]
+    return body
 
 
-def _statement(program: IntegerProgram, number: int, op: Op, pair: int) -> str:
-    kind = ROW_TYPES[op.kind, op.width]
-    return f"{kind} const v{number} = {_expression(program, op, pair)};"
+def _reads_sensors(program: IntegerProgram, numbers: tuple[int, ...]) -> bool:
+    loads = [program.ops[n].imm[0] for n in numbers if program.ops[n].code == "ld"]
+    return any(program.inputs[slot].kind in ("causal", "anticausal") for slot in loads)
+
+
+def _zero(op: Op) -> str:
+    return " = 0" if op.width == 32 else f"({ELEMENTS[op.kind, op.width]}(0))"
+
+
+def _added(op: Op, number: int) -> str:
+    """One row more in a sum."""
+    if op.width == 32:
+        return f"v{number} = scalar_cut(int64_t{{v{number}}} + v{op.args[0]});"
+    return f"v{number} = v{number} + v{op.args[0]};"
+
+
+def _statement(program: IntegerProgram, number: int, pair: int) -> str:
+    op = program.ops[number]
+    return f"{_type(op)} const v{number} = {_expression(program, op, pair)};"
+
+
+def _type(op: Op) -> str:
+    return ROW_TYPES[op.kind, op.width]
 
 
 def _expression(program: IntegerProgram, op: Op, pair: int) -> str:
@@ -221,6 +244,8 @@ def _expression(program: IntegerProgram, op: Op, pair: int) -> str:
         return f"static_cast<{kind}>({args[0]})"
     if code in ("contiguous_to_fractional", "contiguous_to_modulo"):
         return f"{args[0]}.convert_contiguous()"
+    if code == "sum_post":
+        return f"scalar_shl(sum_columns({args[0]}, synapse.column_mask), {op.imm[0]})"
     if scalar:
         return _scalar(op, args)
     if code in BINARY:

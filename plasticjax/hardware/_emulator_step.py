@@ -190,15 +190,15 @@ def _deliver_events(state, emulation):
         kept = jnp.exp(-emulation.settings.dt_us / chip.profile.sensor_leak_tau)
         parts = lambda s: (s.causal, s.anticausal)  # noqa: E731
         sensors = eqx.tree_at(parts, sensors, (sensors.causal * kept, sensors.anticausal * kept))
-    dense = sensors is not None and emulation.settings.dense_sensors
-    one_by_one = None if dense else sensors
-    arrivals = Arrivals.none(chip, bus.ticks.shape[1]) if dense else None
-    start = Delivery(zeros, zeros, state.drivers, one_by_one, arrivals)
+    start = Delivery(zeros, zeros, state.drivers, sensors, None)
+    if sensors is not None and emulation.settings.dense_sensors:
+        arrivals = Arrivals.none(chip, bus.ticks.shape[1])
+        start = Delivery(zeros, zeros, state.drivers, None, arrivals)
     delivery = jax.lax.fori_loop(0, bus.count[slot], at_event, start)
-    if dense:
-        sensors = pre_side_of_all(sensors, chip, config, state.labels, delivery.arrivals)
-    else:
+    if sensors is None or delivery.arrivals is None:
         sensors = delivery.sensors
+    else:
+        sensors = pre_side_of_all(sensors, chip, config, state.labels, delivery.arrivals)
     charge = emulation.constants.charge
     exc = state.neurons.exc + charge * delivery.exc
     inh = state.neurons.inh + charge * delivery.inh
@@ -230,8 +230,7 @@ def _handle_spikes(state, tape, emulation, spikes, late):
     latency = round(profile.latency * TICKS_PER_US)
     room = settings.max_spikes
     sensors = state.sensors
-    dense = sensors is not None and settings.dense_sensors
-    if dense:
+    if sensors is not None and settings.dense_sensors:
         sensors = post_side_of_all(sensors, chip, spikes, end)
     # The sensors see the end of the step; jitter and interpolation are of the reported time.
 
@@ -239,7 +238,7 @@ def _handle_spikes(state, tape, emulation, spikes, late):
         left, sensors, bus, ticks, ids, count = carry
         neuron = jnp.argmax(left).astype(jnp.int32)
         h, column = neuron // columns, neuron % columns
-        if sensors is not None and not dense:
+        if sensors is not None and not settings.dense_sensors:
             sensors = post_side(sensors, chip, h, column, end)
         tick = end if late is None else end - late[h, column]
         if profile.jitter:

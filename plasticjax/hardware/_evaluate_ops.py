@@ -23,6 +23,10 @@ def run_op(op: Op, args: list[Any], raw: Sequence[Any], tables: Sequence[Any]) -
         return args[0]
     if code == "lookup":
         return jnp.take(jnp.asarray(as_array(tables[imm[0]])), args[0])
+    if code == "sum_pre":
+        return jnp.sum(args[0], axis=-1, keepdims=True)
+    if code == "sum_post":
+        return jnp.sum(args[0], axis=-2, keepdims=True) << imm[0]
     if code == "sel":
         return ops.sel(args[0], imm[0], *args[1:])
     if code in ("widenf", "narrowf", "widenm", "narrowm", "satw"):

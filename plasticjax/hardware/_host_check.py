@@ -12,7 +12,8 @@ import numpy as np
 
 from ._emit_cpp import emit_cpp
 from ._host_driver import DRIVER, driver
-from ._program import IntegerProgram, RawInput
+from ._passes import passes
+from ._program import IntegerProgram
 from ._signals import Place
 
 COLUMNS = 256
@@ -144,21 +145,23 @@ def _pack(program: IntegerProgram, run: HostRun) -> np.ndarray:
             Place.PRE: (rows,),
             Place.GLOBAL: (),
         }
-        draws = []
-        for raw in program.inputs:
+        draws = {}
+        for slot, raw in enumerate(program.inputs):
             value = np.broadcast_to(np.asarray(inputs[raw.name]), shapes[raw.place])
             if raw.kind == "tape":
-                draws.append(value >> 8 if _part(program, raw) == "high" else value & 255)
+                draws[slot] = value >> 8 if _part(program, slot) == "high" else value & 255
             else:
                 words.append(value.T.ravel())
         # The kernel draws row by row, and in each row in the order of the program.
-        if draws:
-            words.append(np.stack(draws).transpose(2, 0, 1).ravel())
+        for visit in passes(program):
+            slots = [program.ops[n].imm[0] for n in visit.rows if program.ops[n].code == "ld"]
+            own = [draws[slot] for slot in dict.fromkeys(slots) if slot in draws]
+            if own:
+                words.append(np.stack(own).transpose(2, 0, 1).ravel())
     return np.concatenate(words)
 
 
-def _part(program: IntegerProgram, raw: RawInput) -> str:
-    slot = program.inputs.index(raw)
+def _part(program: IntegerProgram, slot: int) -> str:
     return next(op.imm[1] for op in program.ops if op.code == "ld" and op.imm[0] == slot)
 
 
