@@ -87,7 +87,9 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
         row += {"state": 4 * EXTERNAL_STORE, "signed_weight": 4 * HALF_ROW}.get(
             output.kind, 2 * HALF_ROW
         )
-    sram += 512 * len(program.tables)
+    sram += sum(
+        len(program.tables[op.imm[0]]) * op.width // 8 for op in program.ops if op.code == "lookup"
+    )
     live = _most_live(program)
     if live > REGISTERS_PER_HALF:
         row += (live - REGISTERS_PER_HALF) * 4 * 2 * MEMORY

@@ -24,6 +24,13 @@ static inline int8_t scalar_splat8(int32_t a) {
     int64_t const rounded = scalar_floor(int64_t{a} + 8388608, 24);
     return static_cast<int8_t>(rounded > 127 ? 127 : rounded);
 }
+static inline uint32_t scalar_cell(int32_t a, int64_t start, int n) {
+    return static_cast<uint32_t>(int64_t{a} - start) >> n;
+}
+static inline int32_t scalar_rest(int32_t a, int64_t start, int n) {
+    uint32_t const within = static_cast<uint32_t>(int64_t{a} - start) & ((uint32_t{1} << n) - 1);
+    return static_cast<int32_t>(within << (31 - n));
+}
 static inline int32_t scalar_recip(int32_t a, int k) {
     uint32_t const divisor = static_cast<uint32_t>(a < 0 ? -int64_t{a} : int64_t{a});
     uint32_t rest = 0, quotient = 0;

@@ -60,14 +60,15 @@ def emit_cpp(
         raise ValueError("the handles of PyNN have no labels; use target='libnux'")
     if record and target != "pynn":
         raise ValueError("only kernels for PyNN can record; use target='pynn'")
+    looked_up = any(op.code == "lookup" and op.width == 16 for op in program.ops)
     parts = [
         *([RECORDING_HEADERS] if record else []),
         HEADERS[target],
         _globals(program),
         *([SCALARS] if any(op.width == 32 or op.code == "splat" for op in program.ops) else []),
         *([RANDOM.format(discards=rng_discards)] if "tape" in kinds else []),
-        *([JOIN] if program.tables or "column_table" in kinds else []),
-        *([LOOK_UP] if program.tables else []),
+        *([JOIN] if looked_up or "column_table" in kinds else []),
+        *([LOOK_UP] if looked_up else []),
         *([SUM_COLUMNS] if any(op.code == "sum_post" for op in program.ops) else []),
         *([_measure(kinds, target)] if "baseline" in kinds else []),
         _kernel(program, kinds, target, record),
@@ -89,9 +90,11 @@ def _globals(program: IntegerProgram) -> str:
         }.get(raw.kind, [])
     if any(raw.kind == "baseline" for raw in program.inputs):
         lines.append("bool baseline_is_known = false;")
-    for number, table in enumerate(program.tables):
-        entries = ", ".join(str(entry) for entry in table)
-        lines.append(f"static int16_t const table_{number}[256] = {{{entries}}};")
+    widths = {op.imm[0]: op.width for op in program.ops if op.code == "lookup"}
+    for number, width in sorted(widths.items()):
+        table = program.tables[number]
+        entries = ", ".join("INT32_MIN" if q == -(2**31) else str(q) for q in table)
+        lines.append(f"static int{width}_t const table_{number}[{len(table)}] = {{{entries}}};")
     return "\n".join(lines) + "\n"
 
 
@@ -234,6 +237,11 @@ def _expression(program: IntegerProgram, op: Op, pair: int) -> str:
         return args[0]
     if code == "splat":
         return f"{kind}(scalar_splat{'8' if op.width == 8 else ''}({args[0]}))"
+    if code == "lookup" and scalar:
+        table, start, n = op.imm
+        return f"table_{table}[scalar_cell({args[0]}, {start}, {n})]"
+    if code == "rest":
+        return f"scalar_rest({args[0]}, {op.imm[0]}, {op.imm[1]})"
     if code == "lookup":
         return f"look_up(table_{op.imm[0]}, {args[0]})"
     if code == "satw":
