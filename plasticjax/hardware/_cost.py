@@ -71,7 +71,7 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
                 row += cycles * visits[number]
             else:
                 call += cycles
-            sram += {"baseline": 256, "column_table": 512, "row_table": 1024}.get(raw.kind, 0)
+            sram += {"baseline": 256, "column_table": 1024, "row_table": 1024}.get(raw.kind, 0)
             external += rows * 512 if raw.kind == "state" else 0
             continue
         cycles = _cycles(op)
@@ -109,7 +109,7 @@ def _load_cycles(kind: str, rng_discards: int, converted: bool) -> int:
         "tape": 2 * (rng_discards + 1) * HALF_ROW,
         "state": 4 * EXTERNAL_LOAD,
         "baseline": 2 * MEMORY,
-        "column_table": 4 * MEMORY,
+        "column_table": 256 * 4 * SCALAR_INSTRUCTION,
     }.get(kind, SCALAR_INSTRUCTION)
 
 

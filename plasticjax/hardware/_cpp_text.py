@@ -79,6 +79,51 @@ static inline VectorRowFracSat16 look_up(int16_t const* table, VectorRowMod8 con
     return join_bytes(high, low);
 }
 """
+FILL_COLUMNS = """\
+// What the host wrote for each column.
+static inline VectorRowFracSat16 fill_columns(int32_t const volatile* table) {
+    VectorRowMod8 high(0), low(0);
+    for (size_t i = 0; i < VectorRowMod8::size; ++i) {
+        uint16_t const entry = static_cast<uint16_t>(table[i]);
+        high[i] = static_cast<uint8_t>(entry / 256);
+        low[i] = static_cast<uint8_t>(entry % 256);
+    }
+    return join_bytes(high, low);
+}
+"""
+PARTNERS = "volatile int32_t partner_rows[256] = {};"
+PARTNER = {
+    "pynn": "find_row(inhibitory.rows, partner_rows[synapse.rows[r]])",
+    "libnux": "r",
+}
+FIND_ROW = """\
+// Where a handle has a row of the array; if it has not, an access to the result ends the program.
+template <typename Rows>
+static inline size_t find_row(Rows const& rows, int32_t wanted) {
+    size_t r = 0;
+    while (r < rows.size() && static_cast<int32_t>(rows[r]) != wanted) ++r;
+    return r;
+}
+"""
+BOTH_SIGNS = (
+    "// Of the handles of a half, that of the excitatory projection comes first.",
+    "size_t first = 0;",
+    "while (first < N && synapses[first].hemisphere != ppu) ++first;",
+    "size_t second = first + 1;",
+    "while (second < N && synapses[second].hemisphere != ppu) ++second;",
+    "if (second < N) update(synapses[first], synapses[second]);",
+)
+RECORD_SIGNS = (
+    "auto const record = [&](auto& synapse, auto& recorded_w) {",
+    "    if (synapse.hemisphere != ppu) return;",
+    "    for (size_t r = 0; r < synapse.rows.size(); ++r) {",
+    "        VectorRowMod8 const row = synapse.get_weights(r);",
+    "        for (size_t c = 0; c < synapse.columns.size(); ++c)",
+    "            recorded_w[r][c] = row[synapse.columns[c]];",
+    "    }",
+    "};",
+    "hate::for_each(record, synapses, recording.w);",
+)
 SUM_COLUMNS = """\
 // Columns that the handle does not have may hold anything. A sum does not mind permuted lanes.
 static inline int32_t sum_columns(VectorRowFracSat16 const& row, VectorRowMod8 const& mask) {

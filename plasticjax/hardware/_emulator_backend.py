@@ -77,14 +77,9 @@ class EmulatorBackend(WeightStore):
             The rule, with the kernel that a chip would run.
 
         Raises:
-            ValueError: if the rule keeps signed weights, which need two rows at once, or labels.
+            ValueError: if the rule keeps labels or sums over neurons.
         """
         kinds = {raw.kind for raw in rule.inputs} | {output.kind for output in rule.outputs}
-        if "signed_weight" in kinds:
-            raise ValueError(
-                "signed weights need two rows at once, and back-ends serve one after the other; "
-                "use weight() and an excitatory projection"
-            )
         if "label" in kinds:
             raise ValueError(
                 "rules that change labels need sources that share rows, which back-ends do not "
@@ -211,6 +206,7 @@ class EmulatorBackend(WeightStore):
             symbols=host_values(program, scheduled.values, placement, name) or None,
             state=states or None,
             columns=jnp.asarray(where),
+            signed=scheduled.rule.native.signed,
         )
 
     def _fitted(self, placement, events: ChipEvents, rules, record: RecordSpec):

@@ -81,6 +81,7 @@ def run_on_host(
 
     Raises:
         RuntimeError: if there is no compiler, or the kernels do not compile or run.
+        ValueError: if the array has no room for so many rows.
     """
     compiler = host_compiler()
     if compiler is None:
@@ -128,7 +129,11 @@ def _source(programs, target, rng_discards) -> str:
 def _rows(program: IntegerProgram, inputs: Mapping[str, Any]) -> int:
     for raw in program.inputs:
         if raw.place is Place.SYN and np.ndim(inputs[raw.name]) == 2:
-            return np.shape(inputs[raw.name])[1]
+            rows = np.shape(inputs[raw.name])[1]
+            most = 128 if any(r.kind == "signed_weight" for r in program.inputs) else 256
+            if rows > most:
+                raise ValueError(f"inputs have {rows} rows, and the array has room for {most}")
+            return rows
     raise ValueError("inputs need an array [256, pre] of place SYN")
 
 

@@ -51,8 +51,11 @@ def call_rule(
             causal, anticausal = read_row(state.sensors, chip, row, own)
             zero = Baselines(*(_baseline(b, row) for b in baselines))
         everywhere = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.int32), (hemispheres,))  # noqa: E731
+        weights = of_row(state.weights)
+        if plasticity.signed:
+            weights = weights - _row(state.weights, row + 1)
         return RowView(
-            weights=of_row(state.weights),
+            weights=weights,
             labels=of_row(state.labels),
             causal=causal,
             anticausal=anticausal,
@@ -75,7 +78,11 @@ def call_rule(
         )
         here = True if plasticity.columns is None else plasticity.columns
         put = lambda array, new, old: _put(array, jnp.where(here, new, old), row)  # noqa: E731
-        weights = put(state.weights, jnp.clip(written.weights, 0, 63), seen.weights)
+        weights = state.weights
+        for partner, sign in ((0, 1), (1, -1))[: 1 + plasticity.signed]:
+            new = jnp.clip(sign * written.weights, 0, 63)
+            old = _row(weights, row + partner) if plasticity.signed else seen.weights
+            weights = _put(weights, jnp.where(here, new, old), row + partner)
         labels = state.labels
         if written.labels is not None:
             labels = put(labels, written.labels & 63, seen.labels)
