@@ -20,6 +20,7 @@ from ._synapse_drivers import Delivery, DriverState, deliver
 
 # Jitter beyond this many standard deviations would need a longer ring of events.
 FARTHEST = 4.0
+FASTEST_US = 0.0333
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class EmulatorSettings:
         baseline: whether baselines are measured per column or per synapse.
         record: neurons whose membranes are recorded, as hemisphere times columns plus column.
         sample_us: time between recorded samples (us).
+        madc: one or two neurons that the fast converter reads, in turn; numbers as in `record`.
+        madc_us: time between its conversions (us), at least 1/30.
         history: whether the weights after each call are recorded.
     """
 
@@ -49,6 +52,8 @@ class EmulatorSettings:
     baseline: Baseline = "column"
     record: tuple[int, ...] = ()
     sample_us: float = 1.7
+    madc: tuple[int, ...] = ()
+    madc_us: float = 0.1
     history: bool = True
 
     def __post_init__(self):
@@ -59,6 +64,12 @@ class EmulatorSettings:
             raise ValueError(f"baseline={self.baseline!r}; valid: column, synapse")
         if self.record:
             self.grid.steps(self.sample_us, "sample_us")
+        if len(self.madc) > 2:
+            raise ValueError(f"madc={self.madc} must have at most 2 neurons; there are 2 channels")
+        if self.madc:
+            self.grid.steps(self.madc_us, "madc_us")
+            if self.madc_us < FASTEST_US:
+                raise ValueError(f"madc_us={self.madc_us} must be at least 1/30, the fastest rate")
 
     @property
     def grid(self) -> TimeGrid:
@@ -127,6 +138,7 @@ class Tape(NamedTuple):
     spike_neurons: Any
     spikes: Any
     voltages: Any
+    madc: Any
     next_event: Any
 
 
@@ -266,17 +278,23 @@ def _handle_spikes(state, tape, emulation, spikes, late):
     state = eqx.tree_at(
         lambda s: (s.sensors, s.bus), state, (sensors, bus), is_leaf=lambda x: x is None
     )
-    return state, Tape(ticks, ids, count, tape.voltages, tape.next_event)
+    tape = tape._replace(spike_ticks=ticks, spike_neurons=ids, spikes=count)
+    return state, tape
 
 
 def _sample(state, tape, emulation):
     """The last step of a sample is the one that stays."""
-    settings = emulation.settings
-    if not settings.record:
-        return tape
-    number = (state.step - 1 - emulation.first_step) // settings.grid.steps(settings.sample_us)
-    voltage = state.neurons.voltage.reshape(-1)[jnp.asarray(settings.record)]
-    return tape._replace(voltages=tape.voltages.at[number].set(voltage, mode="drop"))
+    settings, voltage = emulation.settings, state.neurons.voltage.reshape(-1)
+    done = state.step - 1 - emulation.first_step
+    if settings.record:
+        number = done // settings.grid.steps(settings.sample_us)
+        own = voltage[jnp.asarray(settings.record)]
+        tape = tape._replace(voltages=tape.voltages.at[number].set(own, mode="drop"))
+    if settings.madc:
+        number = done // settings.grid.steps(settings.madc_us)
+        own = voltage[jnp.asarray(settings.madc)[number % len(settings.madc)]]
+        tape = tape._replace(madc=tape.madc.at[number].set(own, mode="drop"))
+    return tape
 
 
 def emulate_until(

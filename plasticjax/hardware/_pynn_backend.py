@@ -36,6 +36,7 @@ from ._pynn_translation import (
     symbols_of,
     synapses_of,
     tables_of,
+    traces_of,
 )
 from ._stimulus import Input, PoissonInput, check_stimulus
 from ._weight_store import WeightStore
@@ -61,7 +62,7 @@ class PyNNBackend(WeightStore):
 
     name: str = "pynn"
     is_hardware: bool = True
-    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "coba", "stdp"})
+    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "madc", "coba", "stdp"})
 
     def __init__(self, calibration: str = "per neuron", correlation: Any = None):
         if calibration not in CALIBRATIONS:
@@ -164,6 +165,10 @@ class PyNNBackend(WeightStore):
                 "membranes cannot be recorded while rules run or converters see correlations; the "
                 "processors have one converter for all of that"
             )
+        if both := record.membranes.keys() & record.madc.keys():
+            raise ValueError(
+                f"membranes and madc both name {sorted(both)}; a population has one converter"
+            )
         chip, configured = self._software, None
         injected = calls.injection(chip)
         calls.inject_symbols(chip, injected, symbols)
@@ -186,6 +191,7 @@ class PyNNBackend(WeightStore):
             calls.run(chip, duration_us / 1000)
             spikes = {n: spikes_of(populations[n]) for n in placement.network.populations}
             membranes = {n: membranes_of(populations[n], w) for n, w in record.membranes.items()}
+            madc = {n: traces_of(populations[n], wanted) for n, wanted in record.madc.items()}
             weights = {
                 targets[s.name]: _weight_series(
                     placement, targets[s.name], projections.get(targets[s.name], ()), s.rule
@@ -206,6 +212,7 @@ class PyNNBackend(WeightStore):
             self.name,
             self.chip,
             self.is_hardware,
+            madc=madc,
         )
 
     def _build(self, placement, given, plasticity, targets, record, configured):
@@ -237,6 +244,8 @@ class PyNNBackend(WeightStore):
                 of = parameters_of(population.neurons)
                 made = neurons(chip, population.size, rule, membrane, of)
             calls.record(made, name in record.membranes)
+            for neuron in record.madc.get(name, ()):
+                calls.record_madc(chip, made, int(neuron))
             populations[name] = made
         projections = {}
         owners = {target: rules[name] for name, target in targets.items()}

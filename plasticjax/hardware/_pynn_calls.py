@@ -207,6 +207,11 @@ def record(population: Annotated[Any, "pynn.Population"], membrane: bool) -> Non
         population.record("v", device="cadc")
 
 
+def record_madc(chip: Software, population: Annotated[Any, "pynn.Population"], neuron: int) -> None:
+    """Records the membrane of a neuron with the fast converter, which has two channels."""
+    chip.pynn.PopulationView(population, [neuron]).record("v", device="madc")
+
+
 def plasticity_rule(
     chip: Software,
     kernel: str,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import _pynn_calls as calls
-from ._backend import Membranes, Scheduled, Spikes
+from ._backend import Membranes, Scheduled, Spikes, Trace
 from ._backend_rule import logical_values
 from ._chip_config import NeuronSettings
 from ._chip_network import ChipNetwork
@@ -123,6 +123,13 @@ def membranes_of(population: Any, wanted: Sequence[int]) -> Membranes:
     times = found[wanted[0]][0]
     values = [np.interp(times, *found[n]) for n in wanted]
     return Membranes(1000 * times, np.asarray(wanted, int), np.stack(values, 1))
+
+
+def traces_of(population: Any, wanted: Sequence[int]) -> dict[int, Trace]:
+    found = {number: (times, values) for number, times, values in calls.membranes(population)}
+    if missing := [n for n in wanted if n not in found]:
+        raise RuntimeError(f"the chip returned no samples of the neurons {missing}")
+    return {int(n): Trace(1000 * found[n][0], found[n][1]) for n in wanted}
 
 
 def check_neurons(net: ChipNetwork) -> None:

@@ -98,6 +98,14 @@ def read_membranes(
     return read(chip.cadc_gain * voltage + chip.cadc_offset, chip.profile.cadc_noise, key)
 
 
+def read_madc(voltage: Float[Array, "..."], chip: Chip, key: Key[Array, ""]) -> Int[Array, "..."]:
+    """10-bit conversions of the fast converter, which has no channels of its own per column."""
+    profile = chip.profile
+    noise = profile.madc_noise * jax.random.normal(key, voltage.shape, voltage.dtype)
+    reading = jnp.round(profile.madc_gain * voltage + noise)
+    return jnp.clip(reading, 0, 1023).astype(jnp.int32)
+
+
 def read_row(
     sensors: Correlations, chip: Chip, row: Any, key: Key[Array, ""]
 ) -> tuple[Int[Array, "hemisphere column"], Int[Array, "hemisphere column"]]:

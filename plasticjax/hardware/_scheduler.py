@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from ._readout import ColumnView, RowRule
 
@@ -34,6 +34,9 @@ class Plasticity(eqx.Module):
         atomic: whether all rows are read at the beginning of the call.
         prepare: `(columns: ColumnView, symbols, key) -> symbols`, run once per call before the
             rows, for what is common to all of them (a reward, a mean); or None.
+        inject: `(columns: ColumnView, symbols, key) -> words`, run once per call after `prepare`:
+            words [event] of events that the processors send to the drivers, see `event_word`; -1:
+            none. They leave one after the other, with the latency of the chip; or None.
         symbols: what the host tells the rule; any pytree of arrays.
         state: what the rule keeps per synapse, leaves [hemisphere, column, row] of integers.
         columns: where the rule writes, [hemisphere, column]; None: everywhere.
@@ -53,6 +56,7 @@ class Plasticity(eqx.Module):
     reset_rates: bool = eqx.field(static=True, default=True)
     atomic: bool = eqx.field(static=True, default=False)
     prepare: Callable[[ColumnView, PyTree, Key[Array, ""]], PyTree] | None = None
+    inject: Callable[[ColumnView, PyTree, Key[Array, ""]], Int[Array, " event"]] | None = None
     symbols: PyTree = None
     state: PyTree = None
     columns: Bool[Array, "hemisphere column"] | None = None

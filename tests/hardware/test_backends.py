@@ -92,6 +92,23 @@ def test_both_hemispheres_hear_one_source():
     assert values.max() > 85
 
 
+def test_two_neurons_are_read_fast():
+    net = ChipNetwork(
+        {"a": NeuronPopulation(2), "b": NeuronPopulation(1)},
+        {"p": Projection("in", "b")},
+        {"in": 1},
+    )
+    backend = emulator(dt_us=0.1)
+    placement = backend.map(net, IDEAL)
+    backend.load_weights(placement, {"p": [[63]]})
+    record = RecordSpec(madc={"a": [1], "b": [0]}, madc_us=0.2)
+    traces = backend.run(placement, {"in": [[5.0]]}, 40.0, record=record).madc
+    assert traces["a"][1].values.tolist() == [320.0] * 100
+    times, values = traces["b"][0]
+    np.testing.assert_allclose(times[:3], [0.4, 0.8, 1.2])
+    assert values.max() == 320 + 88 and 14.0 < times[values.argmax()] < 17.0
+
+
 def rule_with_symbol():
     return lower(
         increment(lambda syn, pre, post, third, obs: third * pre),

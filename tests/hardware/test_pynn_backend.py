@@ -96,6 +96,23 @@ def test_membranes_are_recorded_where_no_rule_runs(monkeypatch):
         experiment(backend, record=RecordSpec(membranes={"out": [0]}))
 
 
+def test_one_or_two_neurons_are_recorded_fast(monkeypatch):
+    stubs = fake_chip.pynn(monkeypatch)
+    backend = PyNNBackend()
+    _, result = experiment(backend, record=RecordSpec(madc={"out": [2, 0]}))
+    assert list(result.madc["out"]) == [2, 0]
+    np.testing.assert_allclose(result.madc["out"][0].values, [80.0] * 4)
+    np.testing.assert_allclose(result.madc["out"][2].times_us, [0.0, 100.0, 200.0, 300.0])
+    assert [c["selector"] for c in stubs.called("pynn.PopulationView")] == [[2], [0]]
+    recorded = stubs.called("pynn.PopulationView.record")
+    assert recorded == [{"variables": "v", "device": "madc"}] * 2
+    with pytest.raises(ValueError, match="membranes and madc both name"):
+        record = RecordSpec(membranes={"out": [1]}, madc={"out": [0]})
+        backend.run(backend.map(NET), {}, 10.0, record=record)
+    with pytest.raises(ValueError, match="at most 2 neurons"):
+        RecordSpec(madc={"out": [0, 1, 2]})
+
+
 def test_what_is_sent_to_the_chip(monkeypatch):
     stubs = fake_chip.pynn(monkeypatch)
     experiment(PyNNBackend())
@@ -386,6 +403,9 @@ def test_a_feed_forward_network_on_hxtorch(monkeypatch):
         backend.run(placement, {"in": PoissonInput(1.0)}, 20.0)
     with pytest.raises(ValueError, match="no plasticity, membranes or keys"):
         backend.run(placement, {"in": RegularInput(5.0)}, 20.0, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="no plasticity, membranes or keys"):
+        fast = RecordSpec(madc={"out": [0]})
+        backend.run(placement, {"in": RegularInput(5.0)}, 20.0, record=fast)
     with pytest.raises(ValueError, match="one source and one projection"):
         backend.map(NET)
     backend.close()
