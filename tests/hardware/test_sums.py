@@ -71,12 +71,18 @@ def learn(syn, pre, post, third, obs):
     return syn + 0.5 * (sum_pre(obs[0]) / ROWS) + obs[1]
 
 
-RULES = {rule.__name__: rule for rule in (normalise, drive, compete, twice, learn)}
+def balance(syn, pre, post, third, obs):
+    """Weights with sign that sum to zero."""
+    return syn - sum_pre(syn) / ROWS
+
+
+RULES = {rule.__name__: rule for rule in (normalise, drive, compete, twice, learn, balance)}
+OTHER = {"learn": {"obs": (causal(), noise())}, "balance": {"syn": weight(signed=True)}}
 
 
 def lowered(name, rounding="nearest"):
-    obs = {"obs": (causal(), noise())} if name == "learn" else {}
-    return lower(RULES[name], rounding=rounding, rows=ROWS, **{**SIGNALS, **obs})
+    signals = {**SIGNALS, **OTHER.get(name, {})}
+    return lower(RULES[name], rounding=rounding, rows=ROWS, **signals)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -91,7 +97,7 @@ def test_integers_are_as_close_as_they_say(name):
         ]
         exact = np.asarray(over_synapses(Update(RULES[name]))(*seen))
     stored = np.asarray(emulate(program)(raw)["syn"])
-    difference = stored - np.clip(exact, 0, 63)
+    difference = stored - np.clip(exact, -63 if name == "balance" else 0, 63)
     low, high = program.error
     # The mean sum of `twice` can be on the other side of its threshold.
     assert np.all((difference > low - 0.5001) & (difference < high + 0.5001))
