@@ -205,7 +205,7 @@ def test_the_claims_hold():
     assert np.mean(better.measure(result)) > better.accept["default"][0]
 
 
-def test_the_emulated_chip_spikes_when_the_model_does():
+def test_the_emulated_chip_spikes_when_the_model_does(x64):
     """Later by its latency, and apart by the step in which events arrive; the pattern acts."""
     own = weights(2)
     sizes = {"weight_step": 0.025, "weight_limit": 1.575}
@@ -220,7 +220,7 @@ def test_the_emulated_chip_spikes_when_the_model_does():
     assert np.any(np.abs(emulate(gains)[0] - emulate(plain)[0]) > 0.05)
 
 
-def test_gradients_through_the_emulated_chip_are_those_of_the_model_at_its_spikes():
+def test_gradients_through_the_emulated_chip_are_those_of_the_model_at_its_spikes(x64):
     own = weights(2)
     six_bits = chip(weight_step=0.025, weight_limit=1.575)
 
