@@ -38,7 +38,7 @@ LOWERING = {"kind": "lowering", "rules": 40}
 BATCH = {"kind": "batch", "rules": 1000, "synapses": [128, 128]}
 SPEED_UP = 1000  # of the chip against biology
 # What the issue asks of two cores.
-GOALS = {"full_chip": 1.0, "lowering": 0.05, "batch": 3e7}
+GOALS = {"full_chip": 1.0, "dense_sensors": 0.3, "lowering": 0.05, "batch": 3e7}
 
 
 def run(
@@ -79,6 +79,7 @@ def run(
         "homeostasis, size of the chip": large_homeostasis,
         "full chip": full_chip,
         "full chip, no sensors": {**full_chip, "sensors": False},
+        "full chip, all sensors at once": {**full_chip, "dense_sensors": True},
     }
     report: dict = {"machine": describe(), "peak": measure_peak(python), "chips": {}}
     for name, case in chips.items():

@@ -19,6 +19,8 @@ from plasticjax.neurons import CurrentLIF
 from plasticjax.simulate import first_spike_times
 from plasticjax.training import Batch, FirstSpikeMetrics, first_spike_class
 
+from ._emulated_loop import LATENCY, emulated_spikes
+
 LEAST_SLOPE = 0.05  # threshold / tau, of the ideal membrane at a measured spike
 NEVER = 10.0  # tau, what the loss takes for a silent neuron
 XI, ALPHA = 0.2, 0.005  # tau, dimensionless: width of the softmax, weight of the early-spike term
@@ -50,9 +52,19 @@ def spikes_in_the_loop(
 
 
 def on_substrate(
-    chip: AnalogChip, weights: Weights, times: Float[Array, " inputs"], key: Key[Array, ""]
+    chip: AnalogChip,
+    weights: Weights,
+    times: Float[Array, " inputs"],
+    key: Key[Array, ""],
+    jitter_us: float | None = None,
 ) -> tuple[Float[Array, "_post"], ...]:
-    """Spike times of all layers on a chip, in units of tau."""
+    """Spike times of all layers on a chip, in units of tau.
+
+    With `jitter_us` the emulated chip runs, with the pattern of `chip` and that jitter; else a
+    model of spike times.
+    """
+    if jitter_us is not None:
+        return _on_emulated_chip(chip, weights, times, key, jitter_us)
     layers = []
     for number, floats in enumerate(weights):
         programmed = chip.program(floats)
@@ -62,6 +74,15 @@ def on_substrate(
         times = spikes_in_the_loop(programmed, times, spikes)
         layers.append(times)
     return tuple(layers)
+
+
+def _on_emulated_chip(chip, weights, times, key, jitter_us):
+    programmed = tuple(chip.program(floats) for floats in weights)
+    fixed = jax.lax.stop_gradient(programmed)
+    hidden, outputs = emulated_spikes(chip, fixed, times, key, jitter_us)
+    late = times + LATENCY
+    hidden = spikes_in_the_loop(programmed[0], late, hidden)
+    return hidden, spikes_in_the_loop(programmed[1], hidden + LATENCY, outputs)
 
 
 def loss(times: Float[Array, " class"], label: Int[Array, ""]) -> Float[Array, ""]:
@@ -86,6 +107,7 @@ class LoopUpdate(eqx.Module):
     chip: AnalogChip
     learning_rate: Callable[[Any], Any] = eqx.field(static=True)
     copies: int = eqx.field(static=True)  # lines of each input
+    jitter_us: float | None = eqx.field(static=True, default=None)  # of the emulated chip, if any
     classify: Callable[..., Any] = eqx.field(static=True, default=first_spike_class)
 
     def init(self, weights: Weights) -> LoopState:
@@ -93,7 +115,7 @@ class LoopUpdate(eqx.Module):
         return LoopState(weights, moments, jnp.array(0, jnp.int32))
 
     def forward(self, weights: Weights, times, sample_key, batch_key):
-        return on_substrate(self.chip, weights, times, sample_key)
+        return on_substrate(self.chip, weights, times, sample_key, self.jitter_us)
 
     def __call__(
         self, state: LoopState, batch: Batch, key: Key[Array, ""]
@@ -102,9 +124,7 @@ class LoopUpdate(eqx.Module):
         count = jnp.sum(batch.real)
 
         def batch_loss(weights):
-            layers = jax.vmap(lambda t, k: on_substrate(self.chip, weights, t, k))(
-                batch.inputs, keys
-            )
+            layers = jax.vmap(lambda t, k: self.forward(weights, t, k, None))(batch.inputs, keys)
             losses = jax.vmap(loss)(layers[-1], batch.targets)
             return jnp.sum(jnp.where(batch.real, losses, 0)) / count, layers
 

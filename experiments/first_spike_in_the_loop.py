@@ -21,7 +21,7 @@ from plasticjax.data import encode_first_spike, yin_yang
 from plasticjax.models import AnalogChip, AnalogImperfections, FirstSpikeNetwork
 from plasticjax.neurons import CurrentLIF
 
-from ._chip_in_the_loop import LoopUpdate, on_substrate
+from ._chip_in_the_loop import LoopUpdate
 from ._contract import SIZES, Claim, Job, Size
 from ._first_spikes import Fleet, History, Split, judge, spike_times, train
 
@@ -71,7 +71,12 @@ class Config:
     learning_rate: float = 0.005  # weight
     decay: float = 0.97  # of the learning rate, per epoch
     repetitions: int = 10  # presentations of the samples in the figure
+    substrate: str = "model"  # of spike times, or "chip": the emulated one (hours at this size)
     dtype: str = "float32"
+
+    def __post_init__(self):
+        if self.substrate not in ("model", "chip"):
+            raise ValueError(f"substrate={self.substrate!r}; valid: model, chip")
 
     @classmethod
     def paper(cls) -> "Config":
@@ -124,9 +129,12 @@ def fabricate(kind: AnalogImperfections, weights, key: Key) -> AnalogChip:
     return AnalogChip.fabricate(kind, shapes, key=jax.random.fold_in(key, 1_000_000))
 
 
-def make_update(chip: AnalogChip, config: Config) -> Any:
+def make_update(chip: AnalogChip, config: Config, kind: str = "ideal") -> Any:
+    """Weights of an ideal substrate are floats, so the emulated chip is not for those."""
     schedule = optax.exponential_decay(config.learning_rate, 1, config.decay)
-    return LoopUpdate(chip, schedule, config.copies)
+    emulated = config.substrate == "chip" and kind != "ideal"
+    jitter_us = TAU_US * CHIPS[kind].get("spike_jitter", 0.0) if emulated else None
+    return LoopUpdate(chip, schedule, config.copies, jitter_us)
 
 
 def run(config: Config, *, key: Key, job: Job) -> Result:
@@ -138,18 +146,22 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
     run_kinds = jax.tree.map(lambda leaf: jnp.tile(leaf, config.seeds), kinds)
     initial = jax.vmap(partial(initial_weights, config=config))(run_keys)
     chips = jax.vmap(fabricate)(run_kinds, initial, run_keys)
-    update = partial(make_update, config=config)
-    fleet = Fleet(
-        update,
-        initial,
-        chips,
-        run_keys,
-        split(config.train_size, 42, config),
-        split(config.test_size, 41, config),
-        config.batch,
-        one_by_one=True,  # as fast as vectorised, and compiles sooner
-    )
-    ((weights, history),) = train([fleet], epochs=config.epochs, job=job, description="in the loop")
+    learned, validation = split(config.train_size, 42, config), split(config.test_size, 41, config)
+
+    def fleet(kind: str, runs):
+        update = partial(make_update, config=config, kind=kind)
+        start, context, keys = of_runs((initial, chips, run_keys), runs)
+        # One by one is as fast as vectorised, and compiles sooner.
+        return Fleet(
+            update, start, context, keys, learned, validation, config.batch, one_by_one=True
+        )
+
+    # The emulated chip is compiled for each jitter.
+    groups = _groups(tuple(CHIPS), config)
+    every = many * np.arange(config.seeds)[:, None]
+    fleets = [fleet(kind, (every + np.array(places)).ravel()) for kind, places in groups]
+    trained_fleets = train(fleets, epochs=config.epochs, job=job, description="in the loop")
+    weights, history = _merged(trained_fleets, [places for _, places in groups], config.seeds)
 
     # Rows of the table: trained on one chip, tested on the same or another of the same seed.
     numbers = {kind: number for number, kind in enumerate(CHIPS)}
@@ -159,9 +171,9 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
     test = split(config.test_size, 40, config)
     test_keys = jax.vmap(lambda k: jax.random.fold_in(k, 2_000_000))(run_keys)
 
-    def test_row(row):
+    def test_row(row, kind):
         weights, chip, key = row
-        own = make_update(chip, config)
+        own = make_update(chip, config, kind)
         layers = spike_times(own.forward, weights, test.times, key)
         first = jnp.min(layers[-1], axis=1)
         answered = jnp.isfinite(first)
@@ -169,12 +181,15 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
         right = jax.vmap(own.classify)(layers[-1]) == test.labels
         return judge(own, layers, test).accuracy, decision, 1 - jnp.mean(answered), right
 
-    def of_runs(tree, runs):
-        return jax.tree.map(lambda leaf: leaf[runs], tree)
-
     rows = (of_runs(weights, trained), of_runs(chips, tested), test_keys[tested])
-    found = jax.jit(lambda rows: jax.lax.map(test_row, rows))(rows)
-    table = [leaf.reshape(config.seeds, len(ROWS), *leaf.shape[1:]) for leaf in found]
+    groups = _groups(tuple(row[1] for row in ROWS), config)
+    every = len(ROWS) * np.arange(config.seeds)[:, None]
+    found = []
+    for kind, places in groups:
+        own = of_runs(rows, (every + np.array(places)).ravel())
+        found.append(jax.jit(lambda own, k=kind: jax.lax.map(partial(test_row, kind=k), own))(own))
+    merged = _merged(found, [places for _, places in groups], config.seeds)
+    table = [leaf.reshape(config.seeds, len(ROWS), *leaf.shape[1:]) for leaf in merged]
     accuracy, decision, silent, right = table
 
     shown = numbers["small"]
@@ -185,6 +200,32 @@ def run(config: Config, *, key: Key, job: Job) -> Result:
     return jax.tree.map(np.asarray, Result(accuracy, decision, silent, history, traces, spikes))
 
 
+def of_runs(tree, runs):
+    return jax.tree.map(lambda leaf: leaf[runs], tree)
+
+
+def _groups(kinds: tuple[str, ...], config: Config) -> list[tuple[str, list[int]]]:
+    """What can be computed in one go: all, or on the emulated chip what has the same jitter."""
+    if config.substrate == "model":
+        return [("ideal", list(range(len(kinds))))]
+    return [
+        (kind, [place for place, own in enumerate(kinds) if own == kind])
+        for kind in dict.fromkeys(kinds)
+    ]
+
+
+def _merged(parts, places, seeds: int):
+    """Leaves [seeds x own places, ...] of all groups as one [seeds x places, ...]."""
+    order = np.argsort(np.concatenate(places))
+
+    def merge(*leaves):
+        apart = [leaf.reshape(seeds, -1, *leaf.shape[1:]) for leaf in leaves]
+        together = jnp.concatenate(apart, axis=1)[:, order]
+        return together.reshape(-1, *together.shape[2:])
+
+    return jax.tree.map(merge, *parts)
+
+
 def one_of_each(right, labels) -> np.ndarray:
     """The first sample of each class that the network gets right, or else the first one."""
     right, labels = np.asarray(right), np.asarray(labels)
@@ -192,11 +233,15 @@ def one_of_each(right, labels) -> np.ndarray:
 
 
 def repeated(weights, chip: AnalogChip, samples, key: Key, config: Config):
-    """Output potentials [sample, repetition, neuron, time] and spikes of repeated samples."""
+    """Output potentials [sample, repetition, neuron, time] and spikes of repeated samples.
+
+    The potentials are those of the model, at the spikes of the substrate.
+    """
     at = jnp.linspace(0, TRACE_END, 300)
+    own = make_update(chip, config, "small")
 
     def present(times, key):
-        hidden, spikes = on_substrate(chip, weights, times, key)
+        hidden, spikes = own.forward(weights, times, key, None)
         analog, neuron = chip.layer(1, chip.program(weights[1]), CurrentLIF())
         potential = jax.vmap(lambda t: neuron.membrane(t, analog, hidden))(at)
         return potential.T, spikes

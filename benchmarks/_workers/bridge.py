@@ -3,9 +3,11 @@
 The kind of the case says which.
 """
 
+import itertools
 import time
-import warnings
+from functools import partial
 
+from benchmarks._workers._evolved_rules import SIGNALS, evolved_rules, quietly
 from benchmarks._workers._protocol import Measure, serve
 
 
@@ -81,7 +83,11 @@ def _chip_rounds(case, profile, events, *, weights, rows, rules=(), **more) -> M
         more["row_modes"] = np.asarray(more["row_modes"])
     config = configure(chip, weights=weights, **more)
     settings = EmulatorSettings(
-        dt_us=case["dt_us"], sensors=case["sensors"], max_spikes=200_000, events_per_step=64
+        dt_us=case["dt_us"],
+        sensors=case["sensors"],
+        dense_sensors=case.get("dense_sensors", False),
+        max_spikes=200_000,
+        events_per_step=64,
     )
 
     def measure() -> dict:
@@ -107,50 +113,12 @@ def _chip_rounds(case, profile, events, *, weights, rows, rules=(), **more) -> M
 
 
 def _rules(count: int):
-    """Random rules of at least 20 operations, as updates with their signals."""
-    import itertools
-
-    import jax
-
-    from plasticjax.evolution import (
-        ADD,
-        IF_ELSE,
-        MUL,
-        SUB,
-        GenomeSpec,
-        Program,
-        constant,
-        random_genome,
-    )
-    from plasticjax.hardware import causal, lower, rate, row_table, symbol, weight
-    from plasticjax.plasticity import HardBound, increment
-
-    signals = {
-        "syn": weight(scale=1 / 64),
-        "pre": row_table("x", -1.0, 1.0),
-        "post": rate(scale=1 / 256),
-        "third": symbol("reward", -1.0, 1.0),
-        "obs": causal(scale=1 / 256),
-    }
-    spec = GenomeSpec(
-        ("syn", "pre", "post", "third", "obs"), (ADD, SUB, MUL, IF_ELSE, constant(0.5)), 40, 1, 5
-    )
-    draw = jax.jit(lambda key: random_genome(spec, key=key))
-    found = []
-    seeds = itertools.count()
-    while len(found) < count:
-        seed = next(seeds)
-        update = increment(Program(draw(jax.random.key(seed)), spec).rule(), bound=HardBound(0, 1))
-
-        def again(update=update):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return lower(update, **signals, name="rule")
-
-        program = again()
-        if len(program.ops) >= 20:
-            found.append((again, program))
-    return found
+    """Evolved rules as what lowers them again, and their programs."""
+    rules = list(itertools.islice(evolved_rules(), count))
+    return [
+        (partial(quietly, update, "stochastic", program.name, SIGNALS), program)
+        for update, program in rules
+    ]
 
 
 def _lowering(case: dict) -> Measure:

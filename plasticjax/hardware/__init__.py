@@ -10,6 +10,7 @@ from ._backend import RunStats as RunStats
 from ._backend import Scheduled as Scheduled
 from ._backend import Series as Series
 from ._backend import Spikes as Spikes
+from ._backend import Trace as Trace
 from ._backend import first_spikes as first_spikes
 from ._batch_tables import BatchTables as BatchTables
 from ._batch_tables import batch_tables as batch_tables
@@ -221,6 +222,7 @@ __all__ = [
     "RunResult",
     "Spikes",
     "Membranes",
+    "Trace",
     "Series",
     "RunStats",
     "first_spikes",

@@ -74,11 +74,20 @@ class RecordSpec:
         membranes: numbers of the neurons whose membranes are recorded, by population.
         sample_us: time between samples of a membrane (us).
         weights: whether the weights of plastic projections are recorded after each call.
+        madc: one or two neurons whose membranes the fast converter records, by population.
+        madc_us: time between its conversions, which go to two neurons in turn (us); on a chip it
+            is as configured there.
     """
 
     membranes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     sample_us: float = 1.7
     weights: bool = True
+    madc: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    madc_us: float = 0.1
+
+    def __post_init__(self):
+        if sum(len(neurons) for neurons in self.madc.values()) > 2:
+            raise ValueError(f"madc={self.madc} must name at most 2 neurons; there are 2 channels")
 
 
 class Spikes(NamedTuple):
@@ -105,6 +114,18 @@ class Membranes(NamedTuple):
     times_us: Float[np.ndarray, " sample"]
     neurons: Int[np.ndarray, " neuron"]
     values: Float[np.ndarray, "sample neuron"]
+
+
+class Trace(NamedTuple):
+    """A membrane as the fast converter reads it.
+
+    Attributes:
+        times_us: [sample] (us).
+        values: [sample] (LSB of 10 bits).
+    """
+
+    times_us: Float[np.ndarray, " sample"]
+    values: Float[np.ndarray, " sample"]
 
 
 class Series(NamedTuple):
@@ -155,6 +176,7 @@ class RunResult:
         is_hardware: whether a chip ran.
         verified_on_hardware: whether this back-end was ever checked on a chip: False until a
             record of `pytest --hardware` exists.
+        madc: what the fast converter recorded, by population and number of the neuron.
     """
 
     spikes: Mapping[str, Spikes]
@@ -166,6 +188,7 @@ class RunResult:
     chip: str
     is_hardware: bool
     verified_on_hardware: bool = False
+    madc: Mapping[str, Mapping[int, Trace]] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -8,38 +8,47 @@ from jaxtyping import Int
 
 from ._backend import Scheduled
 from ._chip_network import ChipNetwork
+from ._lower_sums import COLUMNS
 from ._observe import encode
 from ._placement import Placement
 from ._program import IntegerProgram, leaf_paths
 
-HOST = ("symbol", "row_table", "column_table")
+
+def logical_values(
+    program: IntegerProgram, values: Mapping[str, Any], net: ChipNetwork, projection: str
+) -> dict[str, Int[np.ndarray, "..."]]:
+    """Integers that the host writes, by path of the signal: scalars, [pre] and [post]."""
+    wired = net.projections[projection]
+    shapes = {
+        "symbol": (),
+        "row_table": (net.size(wired.pre),),
+        "column_table": (net.size(wired.post),),
+    }
+    signals, found = dict(leaf_paths(program.signals)), {}
+    for raw in program.inputs:
+        if raw.kind in shapes:
+            signal = signals[raw.name]
+            given = encode(signal, values.get(signal.name, min(max(0.0, signal.lo), signal.hi)))
+            found[raw.name] = _shaped(signal.name, given, shapes[raw.kind])
+    return found
 
 
 def host_values(
     program: IntegerProgram, values: Mapping[str, Any], placement: Placement, projection: str
 ) -> dict[str, Int[np.ndarray, "..."]]:
-    """Integers that the host writes, by path of the signal, on the rows and columns of the chip."""
-    net, (hemispheres, columns, rows) = placement.network, placement.shape
-    wired = net.projections[projection]
-    signals, found = dict(leaf_paths(program.signals)), {}
+    """The same on the rows and columns of the chip."""
+    hemispheres, columns, rows = placement.shape
+    post = placement.network.projections[projection].post
+    found = logical_values(program, values, placement.network, projection)
     for raw in program.inputs:
-        if raw.kind not in HOST:
-            continue
-        signal = signals[raw.name]
-        given = encode(signal, values.get(signal.name, min(max(0.0, signal.lo), signal.hi)))
-        if raw.kind == "symbol":
-            found[raw.name] = _shaped(signal.name, given, ())
-        elif raw.kind == "row_table":
-            own = _shaped(signal.name, given, (net.size(wired.pre),))
-            found[raw.name] = np.zeros(rows, np.int32)
-            for of_hemisphere in placement.rows[projection]:
-                used = of_hemisphere[:, 0] >= 0
-                found[raw.name][of_hemisphere[used, 0]] = own[used]
-        else:
-            own = _shaped(signal.name, given, (net.size(wired.post),))
-            found[raw.name] = np.zeros((hemispheres, columns), np.int32)
-            where = (placement.hemispheres[wired.post], placement.columns[wired.post])
-            found[raw.name][where] = own
+        if raw.kind == "row_table":
+            own, found[raw.name] = found[raw.name], np.zeros((hemispheres, rows), np.int32)
+            for table, used in zip(found[raw.name], placement.rows[projection], strict=False):
+                here = used[:, 0] >= 0
+                table[used[here, 0]] = own[here]
+        elif raw.kind == "column_table":
+            own, found[raw.name] = found[raw.name], np.zeros((hemispheres, columns), np.int32)
+            found[raw.name][placement.hemispheres[post], placement.columns[post]] = own
     return found
 
 
@@ -63,10 +72,33 @@ def plastic_targets(net: ChipNetwork, plasticity: Sequence[Scheduled]) -> dict[s
                 f"the rule {scheduled.name!r} must be scheduled once and be that of one "
                 f"projection; projections that name it: {targets}"
             )
-        if (receptor := net.projections[targets[0]].receptor) != "excitatory":
+        signed = scheduled.rule.program.output().kind == "signed_weight"
+        wanted_receptor = "signed" if signed else "excitatory"
+        if (receptor := net.projections[targets[0]].receptor) != wanted_receptor:
             raise ValueError(
-                f"{targets[0]!r} is {receptor} and plastic; rules see magnitudes of one row, so "
-                "plastic projections must be excitatory"
+                f"{targets[0]!r} is {receptor} and plastic; its rule has weights "
+                f"{'with' if signed else 'without'} sign, so it must be {wanted_receptor}"
             )
+        if scheduled.rule.program.sums:
+            _check_sums(net, targets[0], scheduled.rule.program)
         found[scheduled.name] = targets[0]
     return found
+
+
+def _check_sums(net: ChipNetwork, name: str, program: IntegerProgram) -> None:
+    """Sums are over all synapses of a half of the chip, and over so many rows as were declared."""
+    projection = net.projections[name]
+    rows, columns = net.size(projection.pre), net.size(projection.post)
+    if projection.connected is not None:
+        raise ValueError(f"{name!r} is not dense, and its rule sums over all synapses")
+    if program.most_rows is not None and rows > program.most_rows:
+        raise ValueError(
+            f"{name!r} has {rows} sources, and its rule sums over at most {program.most_rows} "
+            f"rows; lower it with rows={rows}"
+        )
+    neurons = sum(population.size for population in net.populations.values())
+    if neurons > COLUMNS and any(op.code == "sum_post" for op in program.ops):
+        raise ValueError(
+            f"the rule of {name!r} sums over its {columns} neurons, and each half of the chip sums "
+            f"its own; use at most {COLUMNS} neurons in the network"
+        )

@@ -51,6 +51,13 @@ class Builder:
         imm = (self.inputs.index(raw), part) if part else (self.inputs.index(raw),)
         return self.op("ld", (), imm, raw.place, kind, width, exponent, lo, hi)
 
+    def table(self, entries) -> int:
+        """The number of a table with these integers."""
+        wanted = tuple(int(entry) for entry in entries)
+        if wanted not in self.tables:
+            self.tables.append(wanted)
+        return self.tables.index(wanted)
+
     def constant(self, value: float, width: int, exponent: int) -> int:
         """A constant, rounded to the nearest that the format holds."""
         least, greatest = limits(width)

@@ -44,6 +44,8 @@ class ChipProfile:
         cadc_noise: noise of a reading (LSB).
         cadc_gain_sd: spread of the gain of the channels (dimensionless).
         cadc_offset_sd: spread of the offsets of the channels (LSB).
+        madc_gain: LSB of the fast converter per LSB of the parallel one (dimensionless).
+        madc_noise: noise of a reading of the fast converter (its LSB).
         weight_table: relative charge of the weights 0 to 63; empty: the weight (dimensionless).
     """
 
@@ -73,6 +75,8 @@ class ChipProfile:
     cadc_noise: float = 1.0
     cadc_gain_sd: float = 0.01
     cadc_offset_sd: float = 1.5
+    madc_gain: float = 4.0
+    madc_noise: float = 2.0
     weight_table: tuple[float, ...] = ()
 
     def __post_init__(self):
@@ -100,7 +104,7 @@ class ChipProfile:
         spreads = {
             field.name: 0.0
             for field in fields(cls)
-            if field.name.endswith(("_sd", "_cv")) or field.name in ("dead", "jitter", "cadc_noise")
+            if field.name.endswith(("_sd", "_cv", "_noise")) or field.name in ("dead", "jitter")
         }
         return cls(**{**spreads, **changes})
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._backend import Membranes, RecordSpec, Series, Spikes
+from ._backend import Membranes, RecordSpec, Series, Spikes, Trace
 from ._emulator import spike_trains
 from ._placement import Placement
 
@@ -45,6 +45,17 @@ def membranes_of(placement: Placement, record: RecordSpec, done) -> dict[str, Me
         own = np.asarray(neurons, int)
         found[name] = Membranes(times, own, readings[:, first : first + len(own)])
         first += len(own)
+    return found
+
+
+def traces_of(record: RecordSpec, done) -> dict[str, dict[int, Trace]]:
+    """Conversions go to the neurons in turn."""
+    readings, found = np.asarray(done.madc, np.float64), {}
+    named = [(name, int(n)) for name, neurons in record.madc.items() for n in neurons]
+    for channel, (name, neuron) in enumerate(named):
+        conversions = len(named) * np.arange(len(readings)) + channel + 1
+        trace = Trace(record.madc_us * conversions, readings[:, channel])
+        found.setdefault(name, {})[neuron] = trace
     return found
 
 

@@ -15,6 +15,7 @@ from ._signals import Place
 
 _READ = {
     "weight": lambda view: view.weights[:, None],
+    "signed_weight": lambda view: view.weights[:, None],
     "label": lambda view: view.labels[:, None],
     "causal": lambda view: view.causal[:, None],
     "anticausal": lambda view: view.anticausal[:, None],
@@ -38,6 +39,11 @@ class ChipRule(eqx.Module):
     inputs: tuple[RawInput, ...] = eqx.field(static=True)
     outputs: tuple[tuple[str, str], ...] = eqx.field(static=True)
 
+    @property
+    def signed(self) -> bool:
+        """Whether weights have a sign, see `Plasticity.signed`."""
+        return any(kind == "signed_weight" for _, kind in self.outputs)
+
     def __call__(self, view: RowView, key: Key[Array, ""]) -> RowWrite:
         """Runs the program on one row.
 
@@ -58,7 +64,8 @@ class ChipRule(eqx.Module):
         stored = {name: jnp.broadcast_to(value, shape)[:, 0] for name, value in made.items()}
         kinds = {kind: stored[name] for name, kind in self.outputs if kind != "state"}
         kept = {name: stored[name] for name, kind in self.outputs if kind == "state"}
-        return RowWrite(kinds.get("weight", view.weights), kinds.get("label"), kept or view.state)
+        weights = kinds.get("signed_weight" if self.signed else "weight", view.weights)
+        return RowWrite(weights, kinds.get("label"), kept or view.state)
 
     def _read(self, raw: RawInput, view: RowView) -> Int[Array, "..."]:
         if raw.kind == "baseline":
@@ -86,7 +93,8 @@ def chip_rule(program: IntegerProgram | RuleCode) -> ChipRule:
     inputs: symbols are scalars; row tables scalars, [row] or [hemisphere, row]; column tables
     scalars, [column] or [hemisphere, column]. Other entries are for `prepare`, which may change all
     of them at the start of a call. States are a dictionary of integers [hemisphere, column, row]
-    under the names of the program's outputs, in `state`.
+    under the names of the program's outputs, in `state`. Weights with sign are pairs of rows:
+    `Plasticity(..., signed=True)`.
 
     Args:
         program: of `lower`, or one of `rule_code` as data.
@@ -95,18 +103,18 @@ def chip_rule(program: IntegerProgram | RuleCode) -> ChipRule:
         The rule. Keep it: each new one is compiled again, unless it is code.
 
     Raises:
-        ValueError: if the program writes weights with sign, for which two rows are needed.
+        ValueError: if the program sums over neurons, for which all rows are needed.
     """
+    if isinstance(program, IntegerProgram) and program.sums:
+        raise ValueError(
+            "program sums over neurons, and a rule of the emulated chip sees one row; run it with "
+            "emulate"
+        )
     if isinstance(program, RuleCode):
         run, outputs = program, program.outputs
     else:
         run = emulate(program)
         outputs = tuple((output.name, output.kind) for output in program.outputs)
-    if any(kind == "signed_weight" for _, kind in outputs):
-        raise ValueError(
-            "program writes weights with sign, which take two rows; a rule of the emulated chip "
-            "sees one row, so declare weight() without sign"
-        )
     return ChipRule(run, program.inputs, outputs)
 
 

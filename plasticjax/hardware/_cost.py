@@ -1,8 +1,10 @@
 """How long a program takes on the chip, and what memory it needs."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
+from ._passes import passes
 from ._program import IntegerProgram, Op
 from ._signals import Place
 
@@ -57,7 +59,8 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
     """
     row, call, sram, external = 0, 0, 0, 0
     loaded: set[str] = set()
-    for op in program.ops:
+    visits = Counter(n for visit in passes(program) for n in visit.rows)
+    for number, op in enumerate(program.ops):
         if op.code == "ld":
             raw = program.inputs[op.imm[0]]
             if raw.name in loaded and raw.kind != "tape":
@@ -65,14 +68,16 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
             cycles = _load_cycles(raw.kind, rng_discards, "causal" in "".join(loaded))
             loaded.add(raw.name if raw.kind not in ("causal", "anticausal") else "causal")
             if raw.place is Place.SYN:
-                row += cycles
+                row += cycles * visits[number]
             else:
                 call += cycles
-            sram += {"baseline": 256, "column_table": 512, "row_table": 1024}.get(raw.kind, 0)
+            sram += {"baseline": 256, "column_table": 1024, "row_table": 1024}.get(raw.kind, 0)
             external += rows * 512 if raw.kind == "state" else 0
             continue
         cycles = _cycles(op)
         if op.place in (Place.SYN, Place.PRE):
+            row += cycles * visits[number]
+        elif op.code == "sum_pre":
             row += cycles
         else:
             call += cycles
@@ -82,7 +87,9 @@ def cost(program: IntegerProgram, rows: int = 256, rng_discards: int = 16) -> Co
         row += {"state": 4 * EXTERNAL_STORE, "signed_weight": 4 * HALF_ROW}.get(
             output.kind, 2 * HALF_ROW
         )
-    sram += 512 * len(program.tables)
+    sram += sum(
+        len(program.tables[op.imm[0]]) * op.width // 8 for op in program.ops if op.code == "lookup"
+    )
     live = _most_live(program)
     if live > REGISTERS_PER_HALF:
         row += (live - REGISTERS_PER_HALF) * 4 * 2 * MEMORY
@@ -102,11 +109,13 @@ def _load_cycles(kind: str, rng_discards: int, converted: bool) -> int:
         "tape": 2 * (rng_discards + 1) * HALF_ROW,
         "state": 4 * EXTERNAL_LOAD,
         "baseline": 2 * MEMORY,
-        "column_table": 4 * MEMORY,
+        "column_table": 256 * 4 * SCALAR_INSTRUCTION,
     }.get(kind, SCALAR_INSTRUCTION)
 
 
 def _cycles(op: Op) -> int:
+    if op.code == "sum_post":
+        return 256 * 2 * SCALAR_INSTRUCTION
     if op.width == 32:
         return 126 * SCALAR_INSTRUCTION if op.code == "recip" else 3 * SCALAR_INSTRUCTION
     if op.code == "lookup":

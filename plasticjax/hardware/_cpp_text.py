@@ -24,6 +24,13 @@ static inline int8_t scalar_splat8(int32_t a) {
     int64_t const rounded = scalar_floor(int64_t{a} + 8388608, 24);
     return static_cast<int8_t>(rounded > 127 ? 127 : rounded);
 }
+static inline uint32_t scalar_cell(int32_t a, int64_t start, int n) {
+    return static_cast<uint32_t>(int64_t{a} - start) >> n;
+}
+static inline int32_t scalar_rest(int32_t a, int64_t start, int n) {
+    uint32_t const within = static_cast<uint32_t>(int64_t{a} - start) & ((uint32_t{1} << n) - 1);
+    return static_cast<int32_t>(within << (31 - n));
+}
 static inline int32_t scalar_recip(int32_t a, int k) {
     uint32_t const divisor = static_cast<uint32_t>(a < 0 ? -int64_t{a} : int64_t{a});
     uint32_t rest = 0, quotient = 0;
@@ -70,6 +77,62 @@ static inline VectorRowFracSat16 look_up(int16_t const* table, VectorRowMod8 con
         low[i] = static_cast<uint8_t>(entry % 256);
     }
     return join_bytes(high, low);
+}
+"""
+FILL_COLUMNS = """\
+// What the host wrote for each column.
+static inline VectorRowFracSat16 fill_columns(int32_t const volatile* table) {
+    VectorRowMod8 high(0), low(0);
+    for (size_t i = 0; i < VectorRowMod8::size; ++i) {
+        uint16_t const entry = static_cast<uint16_t>(table[i]);
+        high[i] = static_cast<uint8_t>(entry / 256);
+        low[i] = static_cast<uint8_t>(entry % 256);
+    }
+    return join_bytes(high, low);
+}
+"""
+PARTNERS = "volatile int32_t partner_rows[256] = {};"
+PARTNER = {
+    "pynn": "find_row(inhibitory.rows, partner_rows[synapse.rows[r]])",
+    "libnux": "r",
+}
+FIND_ROW = """\
+// Where a handle has a row of the array; if it has not, an access to the result ends the program.
+template <typename Rows>
+static inline size_t find_row(Rows const& rows, int32_t wanted) {
+    size_t r = 0;
+    while (r < rows.size() && static_cast<int32_t>(rows[r]) != wanted) ++r;
+    return r;
+}
+"""
+BOTH_SIGNS = (
+    "// Of the handles of a half, that of the excitatory projection comes first.",
+    "size_t first = 0;",
+    "while (first < N && synapses[first].hemisphere != ppu) ++first;",
+    "size_t second = first + 1;",
+    "while (second < N && synapses[second].hemisphere != ppu) ++second;",
+    "if (second < N) update(synapses[first], synapses[second]);",
+)
+RECORD_SIGNS = (
+    "auto const record = [&](auto& synapse, auto& recorded_w) {",
+    "    if (synapse.hemisphere != ppu) return;",
+    "    for (size_t r = 0; r < synapse.rows.size(); ++r) {",
+    "        VectorRowMod8 const row = synapse.get_weights(r);",
+    "        for (size_t c = 0; c < synapse.columns.size(); ++c)",
+    "            recorded_w[r][c] = row[synapse.columns[c]];",
+    "    }",
+    "};",
+    "hate::for_each(record, synapses, recording.w);",
+)
+SUM_COLUMNS = """\
+// Columns that the handle does not have may hold anything. A sum does not mind permuted lanes.
+static inline int32_t sum_columns(VectorRowFracSat16 const& row, VectorRowMod8 const& mask) {
+    auto const used = static_cast<VectorRowFracSat16>(static_cast<VectorRowFracSat8>(mask));
+    VectorRowFracSat16 const zero(int16_t(0));
+    auto const kept = vector_if(used, VectorIfCondition::greater, row, zero);
+    int32_t sum = 0;
+    for (size_t i = 0; i < VectorRowFracSat16::size; ++i) sum += kept[i];
+    return sum;
 }
 """
 HEADERS = {

@@ -1,28 +1,23 @@
 """Prints an integer program as a C++ kernel for the plasticity processor."""
 
-from ._cpp_text import HEADERS, JOIN, LOOK_UP, RANDOM, RECORDING_HEADERS, SCALARS
-from ._program import IntegerProgram, Op
-from ._signals import Place
-
-ROW_TYPES = {
-    ("F", 8): "VectorRowFracSat8",
-    ("F", 16): "VectorRowFracSat16",
-    ("U", 8): "VectorRowMod8",
-    ("U", 16): "VectorRowMod16",
-    ("F", 32): "int32_t",
-}
-ELEMENTS = {("F", 8): "int8_t", ("F", 16): "int16_t", ("U", 8): "uint8_t", ("U", 16): "uint16_t"}
-CASTS = ("widenf", "narrowf", "widenm", "narrowm", "to_fractional", "to_modulo")
-BINARY = {"addf": "+", "subf": "-", "mulf": "*", "addm": "+", "subm": "-", "mulm": "*"}
-SHIFTS = {"shlf": "<<", "shrf": ">>", "shlm": "<<", "shrm": ">>"}
-COMPARISONS = {
-    "greater": ">",
-    "lesser": "<",
-    "equal": "==",
-    "greater_equal": ">=",
-    "lesser_equal": "<=",
-    "unequal": "!=",
-}
+from ._cpp_statements import added, statement, stored, zero
+from ._cpp_text import (
+    BOTH_SIGNS,
+    FILL_COLUMNS,
+    FIND_ROW,
+    HEADERS,
+    JOIN,
+    LOOK_UP,
+    PARTNER,
+    PARTNERS,
+    RANDOM,
+    RECORD_SIGNS,
+    RECORDING_HEADERS,
+    SCALARS,
+    SUM_COLUMNS,
+)
+from ._passes import passes
+from ._program import IntegerProgram
 
 
 def emit_cpp(
@@ -60,21 +55,25 @@ def emit_cpp(
         raise ValueError("the handles of PyNN have no labels; use target='libnux'")
     if record and target != "pynn":
         raise ValueError("only kernels for PyNN can record; use target='pynn'")
+    looked_up = any(op.code == "lookup" and op.width == 16 for op in program.ops)
     parts = [
         *([RECORDING_HEADERS] if record else []),
         HEADERS[target],
-        _globals(program),
+        _globals(program, target),
         *([SCALARS] if any(op.width == 32 or op.code == "splat" for op in program.ops) else []),
         *([RANDOM.format(discards=rng_discards)] if "tape" in kinds else []),
-        *([JOIN] if program.tables or "column_table" in kinds else []),
-        *([LOOK_UP] if program.tables else []),
+        *([JOIN] if looked_up or "column_table" in kinds else []),
+        *([LOOK_UP] if looked_up else []),
+        *([FILL_COLUMNS] if "column_table" in kinds else []),
+        *([FIND_ROW] if "signed_weight" in kinds and target == "pynn" else []),
+        *([SUM_COLUMNS] if any(op.code == "sum_post" for op in program.ops) else []),
         *([_measure(kinds, target)] if "baseline" in kinds else []),
         _kernel(program, kinds, target, record),
     ]
     return "\n".join(parts)
 
 
-def _globals(program: IntegerProgram) -> str:
+def _globals(program: IntegerProgram, target: str) -> str:
     lines = ["// What the host reads and writes, and what lasts between calls."]
     for raw in program.inputs:
         name = raw.symbol
@@ -82,15 +81,18 @@ def _globals(program: IntegerProgram) -> str:
             "symbol": [f"volatile int32_t {name} = 0;"],
             "time_index": [f"volatile int32_t {name} = 0;"],
             "row_table": [f"volatile int32_t {name}[256] = {{}};"],
-            "column_table": [f"VectorRowMod8 {name}_high(0), {name}_low(0);"],
+            "column_table": [f"volatile int32_t {name}[256] = {{}};"],
+            "signed_weight": [PARTNERS] if target == "pynn" else [],
             "state": [f"PPU_EXTERNAL VectorRowFracSat16 {name}[256];"],
             "baseline": [f"VectorRowMod8 {name}(0);"],
         }.get(raw.kind, [])
     if any(raw.kind == "baseline" for raw in program.inputs):
         lines.append("bool baseline_is_known = false;")
-    for number, table in enumerate(program.tables):
-        entries = ", ".join(str(entry) for entry in table)
-        lines.append(f"static int16_t const table_{number}[256] = {{{entries}}};")
+    widths = {op.imm[0]: op.width for op in program.ops if op.code == "lookup"}
+    for number, width in sorted(widths.items()):
+        table = program.tables[number]
+        entries = ", ".join("INT32_MIN" if q == -(2**31) else str(q) for q in table)
+        lines.append(f"static int{width}_t const table_{number}[{len(table)}] = {{{entries}}};")
     return "\n".join(lines) + "\n"
 
 
@@ -124,11 +126,12 @@ def _measure(kinds: set[str], target: str) -> str:
 
 
 def _kernel(program: IntegerProgram, kinds: set[str], target: str, record: bool) -> str:
-    pair = 2 if "signed_weight" in kinds else 1
-    body = _body(program, kinds, pair)
+    body = _body(program, kinds, target)
     reads_neurons = bool(kinds & {"rate", "membrane"})
+    signed = "signed_weight" in kinds
     if target == "libnux":
-        head = ["void plasticity_kernel(Synapses& synapse, Neurons& neuron) {"]
+        both = "Synapses& synapse, Synapses& inhibitory" if signed else "Synapses& synapse"
+        head = [f"void plasticity_kernel({both}, Neurons& neuron) {{"]
         head += ["    static_cast<void>(neuron);"] if not reads_neurons else []
         head += ["    size_t const n_rows = synapse.count;"]
         return "\n".join([*head, *(f"    {line}" for line in body), "}"]) + "\n"
@@ -141,7 +144,7 @@ def _kernel(program: IntegerProgram, kinds: set[str], target: str, record: bool)
             "auto& neuron = neurons[own];",
         ]
     inside += ["size_t const n_rows = synapse.rows.size();", *body]
-    if record:
+    if record and not signed:
         number = program.output().value
         inside[-1:] = [
             "    for (size_t c = 0; c < synapse.columns.size(); ++c)",
@@ -155,27 +158,28 @@ def _kernel(program: IntegerProgram, kinds: set[str], target: str, record: bool)
         f"    std::array<NeuronViewHandle, M>& neurons{',' if record else ') {'}",
         *(["    Recording& recording) {", "    recording.time = now();"] if record else []),
         "    static_cast<void>(neurons);",
-        f"    auto const update = [&](auto& synapse{', auto& recorded_w' if record else ''}) {{",
     ]
-    call = (
-        "    hate::for_each(update, synapses, recording.w);"
-        if record
-        else "    for (auto& synapse : synapses) update(synapse);"
-    )
-    lines = [*head, *(f"        {line}" for line in inside), "    };", call, "}"]
+    if signed:
+        arguments, call = "auto& synapse, auto& inhibitory", BOTH_SIGNS
+        call += RECORD_SIGNS if record else ()
+    elif record:
+        arguments = "auto& synapse, auto& recorded_w"
+        call = ("hate::for_each(update, synapses, recording.w);",)
+    else:
+        arguments, call = "auto& synapse", ("for (auto& synapse : synapses) update(synapse);",)
+    head.append(f"    auto const update = [&]({arguments}) {{")
+    lines = [
+        *head,
+        *(f"        {line}" for line in inside),
+        "    };",
+        *(f"    {line}" for line in call),
+        "}",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _body(program: IntegerProgram, kinds: set[str], pair: int) -> list[str]:
-    """What happens once per call, and the loop over rows, which comes last."""
-    once, per_row = [], []
-    for number, op in enumerate(program.ops):
-        code = _statement(program, number, op, pair)
-        (per_row if op.place in (Place.PRE, Place.SYN) else once).append(code)
-    if kinds & {"causal", "anticausal"}:
-        row = "2 * r" if pair == 2 else "r"
-        per_row.insert(0, f"auto const correlation = synapse.get_correlation({row}, true);")
-    per_row += [_store(output, pair) for output in program.outputs]
+def _body(program: IntegerProgram, kinds: set[str], target: str) -> list[str]:
+    """What happens once per call, and the loops over rows, the last of which stores."""
     body = []
     if "baseline" in kinds:
         body += [
@@ -184,113 +188,27 @@ def _body(program: IntegerProgram, kinds: set[str], pair: int) -> list[str]:
             "    return;",
             "}",
         ]
-    body += once
-    if "time_index" in kinds:
-        body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
-    body.append(f"for (size_t r = 0; r < n_rows / {pair}; ++r) {{")
-    body += [f"    {line}" for line in per_row]
-    return [*body, "}"]
+    visits = passes(program)
+    for number, visit in enumerate(visits):
+        body += [statement(program, n, target) for n in visit.once]
+        body += [zero(program.ops[n], n) for n in visit.sums]
+        per_row = [statement(program, n, target) for n in visit.rows]
+        per_row += [added(program.ops[n], n) for n in visit.sums]
+        last = number == len(visits) - 1
+        read = _kinds_read(program, visit.rows)
+        if read & {"causal", "anticausal"}:
+            per_row.insert(0, "auto const correlation = synapse.get_correlation(r, true);")
+        if "signed_weight" in read or (last and "signed_weight" in kinds):
+            per_row.insert(0, f"size_t const partner = {PARTNER[target]};")
+        if last:
+            per_row += [stored(output) for output in program.outputs]
+            if "time_index" in kinds:
+                body.append("time_index = time_index < 32767 ? time_index + 1 : 32767;")
+        body.append("for (size_t r = 0; r < n_rows; ++r) {")
+        body += [*(f"    {line}" for line in per_row), "}"]
+    return body
 
 
-def _statement(program: IntegerProgram, number: int, op: Op, pair: int) -> str:
-    kind = ROW_TYPES[op.kind, op.width]
-    return f"{kind} const v{number} = {_expression(program, op, pair)};"
-
-
-def _expression(program: IntegerProgram, op: Op, pair: int) -> str:
-    args = [f"v{arg}" for arg in op.args]
-    kind = ROW_TYPES[op.kind, op.width]
-    scalar = op.width == 32
-    code = op.code
-    if code == "ld":
-        return _load(program, op, pair)
-    if code == "const":
-        value = "INT32_MIN" if scalar and op.imm[0] == -(2**31) else str(op.imm[0])
-        return value if scalar else f"{kind}({ELEMENTS[op.kind, op.width]}({value}))"
-    if code == "rescale":
-        return args[0]
-    if code == "splat":
-        return f"{kind}(scalar_splat{'8' if op.width == 8 else ''}({args[0]}))"
-    if code == "lookup":
-        return f"look_up(table_{op.imm[0]}, {args[0]})"
-    if code == "satw":
-        source = program.ops[op.args[0]]
-        byte = args[0] if source.kind == "U" else f"static_cast<VectorRowMod8>({args[0]})"
-        return f"saturate_weight({byte})"
-    if code in CASTS:
-        return f"static_cast<{kind}>({args[0]})"
-    if code in ("contiguous_to_fractional", "contiguous_to_modulo"):
-        return f"{args[0]}.convert_contiguous()"
-    if scalar:
-        return _scalar(op, args)
-    if code in BINARY:
-        return f"{args[0]} {BINARY[code]} {args[1]}"
-    if code in SHIFTS:
-        return f"{args[0]} {SHIFTS[code]} {op.imm[0]}"
-    if code in ("negf", "negm"):
-        return f"-{args[0]}"
-    if code == "sel":
-        mask, true, false = args
-        return f"vector_if({mask}, VectorIfCondition::{op.imm[0]}, {true}, {false})"
-    raise ValueError(f"no C++ for {code}")
-
-
-def _scalar(op: Op, args: list[str]) -> str:
-    if op.code == "sel":
-        mask, true, false = args
-        return f"{mask} {COMPARISONS[op.imm[0]]} 0 ? {true} : {false}"
-    if op.code in ("addf", "subf"):
-        return f"scalar_cut(int64_t{{{args[0]}}} {BINARY[op.code]} {args[1]})"
-    if op.code == "negf":
-        return f"scalar_cut(-int64_t{{{args[0]}}})"
-    if op.code == "mulf":
-        return f"scalar_mul({args[0]}, {args[1]})"
-    if op.code == "shlf":
-        return f"scalar_shl({args[0]}, {op.imm[0]})" if op.imm[0] < 32 else "0"
-    if op.code == "shrf":
-        n = op.imm[0]
-        return f"static_cast<int32_t>(scalar_floor({args[0]}, {n}))" if n < 32 else "0"
-    if op.code == "recip":
-        return f"scalar_recip({args[0]}, {op.imm[0]})"
-    raise ValueError(f"no C++ for {op.code}")
-
-
-def _load(program: IntegerProgram, op: Op, pair: int) -> str:
-    raw = program.inputs[op.imm[0]]
-    row = "2 * r" if pair == 2 else "r"
-    signed = "static_cast<VectorRowFracSat8>"
-    return {
-        "weight": f"{signed}(synapse.get_weights({row}))",
-        "signed_weight": f"{signed}(synapse.get_weights(2 * r)) - "
-        f"{signed}(synapse.get_weights(2 * r + 1))",
-        "label": f"{signed}(synapse.get_labels({row}))",
-        "causal": "correlation.causal",
-        "anticausal": "correlation.acausal",
-        "rate": "neuron.get_rate_counters(true)",
-        "membrane": "neuron.get_analog_readouts()",
-        "baseline": raw.symbol,
-        "symbol": raw.symbol,
-        "time_index": raw.symbol,
-        "row_table": f"{raw.symbol}[r]",
-        "column_table": f"join_bytes({raw.symbol}_high, {raw.symbol}_low)",
-        "state": f"{raw.symbol}[r]",
-        "tape": "draw_row()",
-    }[raw.kind]
-
-
-def _store(output, pair: int) -> str:
-    value = f"v{output.value}"
-    if output.kind == "signed_weight":
-        zero = "VectorRowFracSat8(int8_t(0))"
-        positive = f"vector_if({value}, VectorIfCondition::greater, {value}, {zero})"
-        negative = f"vector_if({value}, VectorIfCondition::lesser, -{value}, {zero})"
-        return (
-            f"synapse.set_weights(static_cast<VectorRowMod8>({positive}), 2 * r); "
-            f"synapse.set_weights(static_cast<VectorRowMod8>({negative}), 2 * r + 1);"
-        )
-    if output.kind == "state":
-        return f"{output.symbol}[r] = {value};"
-    method = "set_weights" if output.kind == "weight" else "set_labels"
-    row = "2 * r" if pair == 2 else "r"
-    source = value if output.kind == "weight" else f"static_cast<VectorRowMod8>({value})"
-    return f"synapse.{method}({source}, {row});"
+def _kinds_read(program: IntegerProgram, numbers: tuple[int, ...]) -> set[str]:
+    loads = [program.ops[n].imm[0] for n in numbers if program.ops[n].code == "ld"]
+    return {program.inputs[slot].kind for slot in loads}

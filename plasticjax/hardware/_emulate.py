@@ -33,6 +33,8 @@ def emulate(program: IntegerProgram, *, debug: bool = False) -> Emulation:
     def run(raw: Mapping[str, Any]) -> dict[str, Any]:
         values = [placed(raw, wanted, debug) for wanted in program.inputs]
         shape = _shape(program, values)
+        if program.sums:
+            values = _spread(program, values, shape)
         wanted = [output.value for output in program.outputs]
         results = run_ops(program.ops, wanted, values, program.tables)
         return {
@@ -84,6 +86,27 @@ def placed(raw: Mapping[str, Any], wanted: RawInput, debug: bool) -> Any:
             value, outside, f"{wanted.name} must lie in [{wanted.lo}, {wanted.hi}]"
         )
     return value[:, None] if wanted.place is Place.POST and value.ndim else value
+
+
+def _spread(program: IntegerProgram, values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Inputs of the sizes that sums are taken over."""
+    if len(shape) != 2:
+        raise ValueError("the program sums over neurons; inputs of place SYN must be [post, pre]")
+    if program.most_rows is not None and shape[1] > program.most_rows:
+        raise ValueError(
+            f"the program sums over at most {program.most_rows} rows, got {shape[1]}; lower it "
+            f"with rows={shape[1]}"
+        )
+    sizes = {
+        Place.SYN: shape,
+        Place.POST: (shape[0], 1),
+        Place.PRE: (1, shape[1]),
+        Place.GLOBAL: (1, 1),
+    }
+    return [
+        jnp.broadcast_to(value, sizes[raw.place])
+        for raw, value in zip(program.inputs, values, strict=True)
+    ]
 
 
 def _shape(program: IntegerProgram, values: list[Any]) -> Any:

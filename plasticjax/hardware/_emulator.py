@@ -22,7 +22,7 @@ from ._emulator_step import (
 )
 from ._fixed_pattern import Chip
 from ._plasticity_call import call_rule
-from ._readout import Baselines, measure_baselines, read_membranes
+from ._readout import Baselines, measure_baselines, read_madc, read_membranes
 from ._scheduler import Plasticity, Timetable, timetable
 
 FOREVER = 2**31 - 1
@@ -54,6 +54,8 @@ class ChipRun(NamedTuple):
         spike_neurons: hemisphere times columns plus column, [max_spikes]; -1 fills up.
         voltages: membranes of the recorded neurons, [sample, neuron] (LSB).
         readings: the same as the CADC reads them, [sample, neuron] (LSB).
+        madc: conversions of the fast converter, 0 to 1023, [sample, neuron]; that of neuron j of n
+            in sample s is the one at the time (s n + j + 1) `madc_us` (LSB of 10 bits).
         call_us: when the calls of rules began, [call] (us).
         call_rules: which rule was called, [call].
         rates: counters that the calls read, [call, hemisphere, column] (dimensionless).
@@ -68,6 +70,7 @@ class ChipRun(NamedTuple):
     spike_neurons: Int[Array, " spike"]
     voltages: Float[Array, "sample neuron"]
     readings: Int[Array, "sample neuron"]
+    madc: Int[Array, "conversion channel"]
     call_us: Float[np.ndarray, " call"]
     call_rules: Int[np.ndarray, " call"]
     rates: Int[Array, "call hemisphere column"]
@@ -139,14 +142,17 @@ def run_chip(
     config = jax.tree.map(jnp.asarray, config)
     if state is None:
         state = initial_state(chip, config, settings, key=key)
-    samples = steps // grid.steps(settings.sample_us) if settings.record else 0
+    samples = (
+        steps // grid.steps(settings.sample_us) if settings.record else 0,
+        steps // grid.steps(settings.madc_us) if settings.madc else 0,
+    )
     begin = jnp.int32(first)
     recorded = _run(chip, config, events, key, rules, state, calls, begin, samples, settings)
     return _result(recorded, plan, begins)
 
 
 def _result(recorded, plan: Timetable, begins):
-    state, tape, readings, rules, rates, weights, lost, before = recorded
+    state, tape, readings, madc, rules, rates, weights, lost, before = recorded
     bus = state.bus
     stats = ChipStats(
         bus.delayed - before.delayed,
@@ -156,7 +162,7 @@ def _result(recorded, plan: Timetable, begins):
         jnp.asarray(plan.skipped),
     )
     return ChipRun(
-        *(tape.spike_ticks, tape.spike_neurons, tape.voltages, readings),
+        *(tape.spike_ticks, tape.spike_neurons, tape.voltages, readings, madc),
         *(begins, np.array([call.rule for call in plan.calls], np.int32)),
         *(rates, weights, rules, state, stats),
     )
@@ -173,7 +179,8 @@ def _run(chip, config, events, key, rules, state, calls, first, samples, setting
         jnp.full(settings.max_spikes, -1, jnp.int32),
         jnp.full(settings.max_spikes, -1, jnp.int32),
         jnp.int32(0),
-        jnp.zeros((samples, len(settings.record)), chip.leak.dtype),
+        jnp.zeros((samples[0], len(settings.record)), chip.leak.dtype),
+        jnp.zeros(samples[1], chip.leak.dtype),
         jnp.asarray(following, jnp.int32),
     )
     emulation = Emulation(chip, config, settings, fixed, events, first, key)
@@ -215,7 +222,10 @@ def _run(chip, config, events, key, rules, state, calls, first, samples, setting
     readings = _read_samples(tape.voltages, chip, own, jax.random.fold_in(key, 2**23))
     lost = jnp.maximum(tape.spikes - settings.max_spikes, 0)
     rules = eqx.combine(dynamic, static)
-    return state, tape, readings, rules, rates, weights, lost, before
+    madc = read_madc(tape.madc, chip, jax.random.fold_in(key, 2**24))
+    channels = max(len(settings.madc), 1)
+    madc = madc[: samples[1] // channels * channels].reshape(-1, channels)
+    return state, tape, readings, madc, rules, rates, weights, lost, before
 
 
 def _read_samples(voltages, chip: Chip, neurons: Any, key: Any):

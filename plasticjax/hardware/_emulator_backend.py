@@ -17,7 +17,7 @@ from ._chip_config import NeuronSettings, configure
 from ._chip_events import BackgroundGenerator, ChipEvents, chip_events, merge_events
 from ._chip_network import ChipNetwork
 from ._chip_profile import ChipProfile
-from ._chip_results import complain, logical, membranes_of, series_of, spikes_of
+from ._chip_results import complain, logical, membranes_of, series_of, spikes_of, traces_of
 from ._chip_rule import chip_rule
 from ._cost import CALL_US, CYCLES_PER_US, cost
 from ._emit_cpp import emit_cpp
@@ -43,7 +43,7 @@ class EmulatorBackend(WeightStore):
 
     name: str = "emulator"
     is_hardware: bool = False
-    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "coba", "stdp"})
+    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "madc", "coba", "stdp"})
 
     def __init__(self, settings: EmulatorSettings | None = None):
         self.settings = EmulatorSettings(max_spikes=100_000) if settings is None else settings
@@ -77,14 +77,9 @@ class EmulatorBackend(WeightStore):
             The rule, with the kernel that a chip would run.
 
         Raises:
-            ValueError: if the rule keeps signed weights, which need two rows at once, or labels.
+            ValueError: if the rule keeps labels or sums over neurons.
         """
         kinds = {raw.kind for raw in rule.inputs} | {output.kind for output in rule.outputs}
-        if "signed_weight" in kinds:
-            raise ValueError(
-                "signed weights need two rows at once, and back-ends serve one after the other; "
-                "use weight() and an excitatory projection"
-            )
         if "label" in kinds:
             raise ValueError(
                 "rules that change labels need sources that share rows, which back-ends do not "
@@ -154,6 +149,7 @@ class EmulatorBackend(WeightStore):
             self.name,
             profile.to_json(),
             self.is_hardware,
+            madc=traces_of(record, done),
         )
 
     def _synapses(self, placement: Placement) -> dict[str, Any]:
@@ -211,6 +207,7 @@ class EmulatorBackend(WeightStore):
             symbols=host_values(program, scheduled.values, placement, name) or None,
             state=states or None,
             columns=jnp.asarray(where),
+            signed=scheduled.rule.native.signed,
         )
 
     def _fitted(self, placement, events: ChipEvents, rules, record: RecordSpec):
@@ -219,17 +216,22 @@ class EmulatorBackend(WeightStore):
         if len(events.ticks):
             steps = np.asarray(grid.step(np.asarray(events.ticks, np.int64)))
             most = int(np.max(np.unique(steps, return_counts=True)[1]))
-        recorded = tuple(
-            int(placement.hemispheres[name][n] * columns + placement.columns[name][n])
-            for name, neurons in record.membranes.items()
-            for n in neurons
-        )
+
+        def numbers(neurons_of):
+            return tuple(
+                int(placement.hemispheres[name][n] * columns + placement.columns[name][n])
+                for name, neurons in neurons_of.items()
+                for n in neurons
+            )
+
         return replace(
             self.settings,
             events_per_step=max(self.settings.events_per_step, most),
             sensors=any(rule.correlation for rule in rules),
-            record=recorded,
+            record=numbers(record.membranes),
             sample_us=record.sample_us,
+            madc=numbers(record.madc),
+            madc_us=record.madc_us,
             history=record.weights,
         )
 

@@ -12,6 +12,7 @@ from ._chip_config import ChipConfig
 from ._chip_events import TICKS_PER_US, ChipEvents, TimeGrid
 from ._chip_neurons import NeuronConstants, NeuronState, at_rest, fire, propagate
 from ._correlation_sensors import Correlations, post_side
+from ._dense_sensors import Arrivals, post_side_of_all, pre_side_of_all
 from ._event_bus import EventBus
 from ._fixed_pattern import Chip
 from ._readout import Baseline
@@ -19,6 +20,7 @@ from ._synapse_drivers import Delivery, DriverState, deliver
 
 # Jitter beyond this many standard deviations would need a longer ring of events.
 FARTHEST = 4.0
+FASTEST_US = 0.0333
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,14 @@ class EmulatorSettings:
         events_per_step: room for events that are delivered in one step.
         max_spikes: room for spikes of one run.
         sensors: whether the correlation sensors are emulated.
+        dense_sensors: whether a step updates the sensors of all synapses at once, which takes the
+            same time whatever the activity; else those of each event and spike, one by one.
         interpolate: whether spike times are interpolated within the step.
         baseline: whether baselines are measured per column or per synapse.
         record: neurons whose membranes are recorded, as hemisphere times columns plus column.
         sample_us: time between recorded samples (us).
+        madc: one or two neurons that the fast converter reads, in turn; numbers as in `record`.
+        madc_us: time between its conversions (us), at least 1/30.
         history: whether the weights after each call are recorded.
     """
 
@@ -41,10 +47,13 @@ class EmulatorSettings:
     events_per_step: int = 16
     max_spikes: int = 10_000
     sensors: bool = True
+    dense_sensors: bool = False
     interpolate: bool = False
     baseline: Baseline = "column"
     record: tuple[int, ...] = ()
     sample_us: float = 1.7
+    madc: tuple[int, ...] = ()
+    madc_us: float = 0.1
     history: bool = True
 
     def __post_init__(self):
@@ -55,6 +64,12 @@ class EmulatorSettings:
             raise ValueError(f"baseline={self.baseline!r}; valid: column, synapse")
         if self.record:
             self.grid.steps(self.sample_us, "sample_us")
+        if len(self.madc) > 2:
+            raise ValueError(f"madc={self.madc} must have at most 2 neurons; there are 2 channels")
+        if self.madc:
+            self.grid.steps(self.madc_us, "madc_us")
+            if self.madc_us < FASTEST_US:
+                raise ValueError(f"madc_us={self.madc_us} must be at least 1/30, the fastest rate")
 
     @property
     def grid(self) -> TimeGrid:
@@ -123,6 +138,7 @@ class Tape(NamedTuple):
     spike_neurons: Any
     spikes: Any
     voltages: Any
+    madc: Any
     next_event: Any
 
 
@@ -186,8 +202,15 @@ def _deliver_events(state, emulation):
         kept = jnp.exp(-emulation.settings.dt_us / chip.profile.sensor_leak_tau)
         parts = lambda s: (s.causal, s.anticausal)  # noqa: E731
         sensors = eqx.tree_at(parts, sensors, (sensors.causal * kept, sensors.anticausal * kept))
-    start = Delivery(zeros, zeros, state.drivers, sensors)
+    start = Delivery(zeros, zeros, state.drivers, sensors, None)
+    if sensors is not None and emulation.settings.dense_sensors:
+        arrivals = Arrivals.none(chip, bus.ticks.shape[1])
+        start = Delivery(zeros, zeros, state.drivers, None, arrivals)
     delivery = jax.lax.fori_loop(0, bus.count[slot], at_event, start)
+    if sensors is None or delivery.arrivals is None:
+        sensors = delivery.sensors
+    else:
+        sensors = pre_side_of_all(sensors, chip, config, state.labels, delivery.arrivals)
     charge = emulation.constants.charge
     exc = state.neurons.exc + charge * delivery.exc
     inh = state.neurons.inh + charge * delivery.inh
@@ -196,7 +219,7 @@ def _deliver_events(state, emulation):
     state = eqx.tree_at(
         lambda s: (s.drivers, s.sensors),
         state,
-        (delivery.drivers, delivery.sensors),
+        (delivery.drivers, sensors),
         is_leaf=lambda x: x is None,
     )
     return state
@@ -218,13 +241,16 @@ def _handle_spikes(state, tape, emulation, spikes, late):
     end = grid.end_tick(state.step)
     latency = round(profile.latency * TICKS_PER_US)
     room = settings.max_spikes
+    sensors = state.sensors
+    if sensors is not None and settings.dense_sensors:
+        sensors = post_side_of_all(sensors, chip, spikes, end)
     # The sensors see the end of the step; jitter and interpolation are of the reported time.
 
     def handle(carry):
         left, sensors, bus, ticks, ids, count = carry
         neuron = jnp.argmax(left).astype(jnp.int32)
         h, column = neuron // columns, neuron % columns
-        if sensors is not None:
+        if sensors is not None and not settings.dense_sensors:
             sensors = post_side(sensors, chip, h, column, end)
         tick = end if late is None else end - late[h, column]
         if profile.jitter:
@@ -244,7 +270,7 @@ def _handle_spikes(state, tape, emulation, spikes, late):
         return left.at[neuron].set(False), sensors, bus, ticks, ids, count + 1
 
     start = (
-        *(spikes.reshape(-1), state.sensors, state.bus),
+        *(spikes.reshape(-1), sensors, state.bus),
         *(tape.spike_ticks, tape.spike_neurons, tape.spikes),
     )
     done = jax.lax.while_loop(lambda carry: jnp.any(carry[0]), handle, start)
@@ -252,17 +278,23 @@ def _handle_spikes(state, tape, emulation, spikes, late):
     state = eqx.tree_at(
         lambda s: (s.sensors, s.bus), state, (sensors, bus), is_leaf=lambda x: x is None
     )
-    return state, Tape(ticks, ids, count, tape.voltages, tape.next_event)
+    tape = tape._replace(spike_ticks=ticks, spike_neurons=ids, spikes=count)
+    return state, tape
 
 
 def _sample(state, tape, emulation):
     """The last step of a sample is the one that stays."""
-    settings = emulation.settings
-    if not settings.record:
-        return tape
-    number = (state.step - 1 - emulation.first_step) // settings.grid.steps(settings.sample_us)
-    voltage = state.neurons.voltage.reshape(-1)[jnp.asarray(settings.record)]
-    return tape._replace(voltages=tape.voltages.at[number].set(voltage, mode="drop"))
+    settings, voltage = emulation.settings, state.neurons.voltage.reshape(-1)
+    done = state.step - 1 - emulation.first_step
+    if settings.record:
+        number = done // settings.grid.steps(settings.sample_us)
+        own = voltage[jnp.asarray(settings.record)]
+        tape = tape._replace(voltages=tape.voltages.at[number].set(own, mode="drop"))
+    if settings.madc:
+        number = done // settings.grid.steps(settings.madc_us)
+        own = voltage[jnp.asarray(settings.madc)[number % len(settings.madc)]]
+        tape = tape._replace(madc=tape.madc.at[number].set(own, mode="drop"))
+    return tape
 
 
 def emulate_until(

@@ -21,12 +21,21 @@ def run_op(op: Op, args: list[Any], raw: Sequence[Any], tables: Sequence[Any]) -
         return jnp.asarray(imm[0], jnp.int32)
     if code == "rescale":
         return args[0]
+    if code == "lookup" and width == 32:
+        table = jnp.asarray(as_array(tables[imm[0]]))
+        return jnp.take(table, ops.cell(args[0], imm[1], imm[2]))
     if code == "lookup":
         return jnp.take(jnp.asarray(as_array(tables[imm[0]])), args[0])
+    if code == "sum_pre":
+        return jnp.sum(args[0], axis=-1, keepdims=True)
+    if code == "sum_post":
+        return jnp.sum(args[0], axis=-2, keepdims=True) << imm[0]
     if code == "sel":
         return ops.sel(args[0], imm[0], *args[1:])
     if code in ("widenf", "narrowf", "widenm", "narrowm", "satw"):
         return getattr(ops, code)(*args)
+    if code == "rest":
+        return ops.rest(args[0], *imm)
     if code == "recip":
         return ops.recip(args[0], imm[0])
     return getattr(ops, code)(*args, *imm, width)

@@ -12,7 +12,8 @@ import numpy as np
 
 from ._emit_cpp import emit_cpp
 from ._host_driver import DRIVER, driver
-from ._program import IntegerProgram, RawInput
+from ._passes import passes
+from ._program import IntegerProgram
 from ._signals import Place
 
 COLUMNS = 256
@@ -80,6 +81,7 @@ def run_on_host(
 
     Raises:
         RuntimeError: if there is no compiler, or the kernels do not compile or run.
+        ValueError: if the array has no room for so many rows.
     """
     compiler = host_compiler()
     if compiler is None:
@@ -127,7 +129,11 @@ def _source(programs, target, rng_discards) -> str:
 def _rows(program: IntegerProgram, inputs: Mapping[str, Any]) -> int:
     for raw in program.inputs:
         if raw.place is Place.SYN and np.ndim(inputs[raw.name]) == 2:
-            return np.shape(inputs[raw.name])[1]
+            rows = np.shape(inputs[raw.name])[1]
+            most = 128 if any(r.kind == "signed_weight" for r in program.inputs) else 256
+            if rows > most:
+                raise ValueError(f"inputs have {rows} rows, and the array has room for {most}")
+            return rows
     raise ValueError("inputs need an array [256, pre] of place SYN")
 
 
@@ -144,21 +150,23 @@ def _pack(program: IntegerProgram, run: HostRun) -> np.ndarray:
             Place.PRE: (rows,),
             Place.GLOBAL: (),
         }
-        draws = []
-        for raw in program.inputs:
+        draws = {}
+        for slot, raw in enumerate(program.inputs):
             value = np.broadcast_to(np.asarray(inputs[raw.name]), shapes[raw.place])
             if raw.kind == "tape":
-                draws.append(value >> 8 if _part(program, raw) == "high" else value & 255)
+                draws[slot] = value >> 8 if _part(program, slot) == "high" else value & 255
             else:
                 words.append(value.T.ravel())
         # The kernel draws row by row, and in each row in the order of the program.
-        if draws:
-            words.append(np.stack(draws).transpose(2, 0, 1).ravel())
+        for visit in passes(program):
+            slots = [program.ops[n].imm[0] for n in visit.rows if program.ops[n].code == "ld"]
+            own = [draws[slot] for slot in dict.fromkeys(slots) if slot in draws]
+            if own:
+                words.append(np.stack(own).transpose(2, 0, 1).ravel())
     return np.concatenate(words)
 
 
-def _part(program: IntegerProgram, raw: RawInput) -> str:
-    slot = program.inputs.index(raw)
+def _part(program: IntegerProgram, slot: int) -> str:
     return next(op.imm[1] for op in program.ops if op.code == "ld" and op.imm[0] == slot)
 
 

@@ -31,7 +31,7 @@ static void put_row(Row const& row) {
 
 def driver(program: IntegerProgram, target: str, rng_discards: int) -> str:
     """C++ that reads the inputs of one kernel, calls it, and writes what it stored."""
-    pair = 2 if any(raw.kind == "signed_weight" for raw in program.inputs) else 1
+    signed = any(raw.kind == "signed_weight" for raw in program.inputs)
     bytes_ = "libnux::vx::VectorRowMod8"
     lines = [
         *(["volatile libnux::vx::PPUOnDLS ppu;"] if target == "pynn" else []),
@@ -39,16 +39,17 @@ def driver(program: IntegerProgram, target: str, rng_discards: int) -> str:
         "static void run() {",
         "    int32_t const n_handles = get();",
         f"    auto const mask = get_row<{bytes_}>();",
-        "    std::vector<grenade::vx::ppu::SynapseArrayViewHandle> synapses;",
+        "    std::vector<grenade::vx::ppu::SynapseArrayViewHandle> synapses, inhibitory;",
         "    std::vector<grenade::vx::ppu::NeuronViewHandle> neurons;",
         "    for (int32_t h = 0; h < n_handles; ++h) {",
         "        grenade::vx::ppu::SynapseArrayViewHandle handle;",
         "        handle.hemisphere = static_cast<libnux::vx::PPUOnDLS>(h);",
         "        handle.column_mask = mask;",
         "        int32_t const n = get();",
-        f"        for (int32_t r = 0; r < {pair} * n; ++r)",
-        "            handle.rows.values.push_back(static_cast<size_t>(r));",
+        "        for (int32_t r = 0; r < n; ++r)",
+        f"            handle.rows.values.push_back(static_cast<size_t>({1 + signed} * r));",
         "        synapses.push_back(handle);",
+        *(_PARTNERS if signed else ()),
         "        grenade::vx::ppu::NeuronViewHandle neuron;",
         "        neuron.hemisphere = handle.hemisphere;",
         "        neurons.push_back(neuron);",
@@ -58,12 +59,12 @@ def driver(program: IntegerProgram, target: str, rng_discards: int) -> str:
         *(["        ppu = static_cast<libnux::vx::PPUOnDLS>(h);"] if target == "pynn" else []),
         "        auto& half = ppu_host::chip[static_cast<size_t>(h)];",
         "        auto const& handle = synapses[static_cast<size_t>(h)];",
-        f"        size_t const n = handle.rows.size() / {pair};",
+        "        size_t const n = handle.rows.size();",
         "        static_cast<void>(half);",
         "        libnux::vx::host_random = {};",
         f"        libnux::vx::host_random.discards = {rng_discards};",
     ]
-    lines += [f"        {line}" for raw in program.inputs for line in _reading(raw, program)]
+    lines += [f"        {line}" for raw in program.inputs for line in _reading(raw, signed, target)]
     draws = sum(raw.kind == "tape" for raw in program.inputs)
     lines += [
         f"        for (size_t i = 0; i < n * {draws}; ++i) {{" if draws else "        {",
@@ -82,7 +83,7 @@ def driver(program: IntegerProgram, target: str, rng_discards: int) -> str:
             if any(raw.kind == "baseline" for raw in program.inputs)
             else []
         ),
-        *(f"        {line}" for line in _CALLS[target]),
+        *(f"        {line}" for line in _CALLS[target, signed]),
     ]
     lines += [f"        {line}" for output in program.outputs for line in _writing(output)]
     return "\n".join([*lines, "    }", "}"])
@@ -101,8 +102,36 @@ _SENSORS = (
     "}",
 )
 
+# Rows of the inhibitory handles are in another order, and the host says which belongs to which.
+_PARTNERS = (
+    "        for (auto& row : handle.rows.values) row += 1;",
+    "        std::reverse(handle.rows.values.begin(), handle.rows.values.end());",
+    "        inhibitory.push_back(handle);",
+)
 _CALLS = {
-    "pynn": (
+    ("pynn", True): (
+        "for (int32_t r = 0; r < 255; ++r) partner_rows[r] = r + 1;",
+        "if (n_handles == 1) {",
+        "    std::array<grenade::vx::ppu::SynapseArrayViewHandle, 2> s{",
+        "        synapses[0], inhibitory[0]};",
+        "    std::array<grenade::vx::ppu::NeuronViewHandle, 1> m{neurons[0]};",
+        "    PLASTICITY_RULE_KERNEL(s, m);",
+        "} else {",
+        "    std::array<grenade::vx::ppu::SynapseArrayViewHandle, 4> s{",
+        "        synapses[0], synapses[1], inhibitory[0], inhibitory[1]};",
+        "    std::array<grenade::vx::ppu::NeuronViewHandle, 2> m{neurons[0], neurons[1]};",
+        "    PLASTICITY_RULE_KERNEL(s, m);",
+        "}",
+    ),
+    ("libnux", True): (
+        "auto partners = handle.rows.values;",
+        "for (auto& row : partners) row += 1;",
+        "Synapses synapse{handle.rows.values.data(), n, handle.column_mask};",
+        "Synapses others{partners.data(), n, handle.column_mask};",
+        "Neurons neuron;",
+        "plasticity_kernel(synapse, others, neuron);",
+    ),
+    ("pynn", False): (
         "if (n_handles == 1) {",
         "    std::array<grenade::vx::ppu::SynapseArrayViewHandle, 1> s{synapses[0]};",
         "    std::array<grenade::vx::ppu::NeuronViewHandle, 1> m{neurons[0]};",
@@ -113,7 +142,7 @@ _CALLS = {
         "    PLASTICITY_RULE_KERNEL(s, m);",
         "}",
     ),
-    "libnux": (
+    ("libnux", False): (
         "Synapses synapse{handle.rows.values.data(), handle.rows.size(), handle.column_mask};",
         "Neurons neuron;",
         "plasticity_kernel(synapse, neuron);",
@@ -121,7 +150,7 @@ _CALLS = {
 }
 
 
-def _reading(raw: RawInput, program: IntegerProgram) -> list[str]:
+def _reading(raw: RawInput, signed: bool, target: str) -> list[str]:
     bytes_, words = "libnux::vx::VectorRowMod8", "libnux::vx::VectorRowFracSat16"
     each = "for (size_t r = 0; r < n; ++r)"
     if raw.kind == "signed_weight":
@@ -136,8 +165,7 @@ def _reading(raw: RawInput, program: IntegerProgram) -> list[str]:
             "    half.weights[2 * r + 1] = inh;",
             "}",
         ]
-    twice = any(other.kind == "signed_weight" for other in program.inputs)
-    row = "2 * r" if twice else "r"
+    row = "2 * r" if signed else "r"
     rows = {
         "weight": "half.weights",
         "label": "half.labels",
@@ -152,15 +180,9 @@ def _reading(raw: RawInput, program: IntegerProgram) -> list[str]:
         "baseline": [f"{raw.symbol} = get_row<{bytes_}>();"],
         "symbol": [f"{raw.symbol} = get();"],
         "time_index": [f"{raw.symbol} = get();"],
-        "row_table": [f"{each} {raw.symbol}[r] = get();"],
+        "row_table": [f"{each} {raw.symbol}[{row if target == 'pynn' else 'r'}] = get();"],
         "state": [f"{each} {raw.symbol}[r] = get_row<{words}>();"],
-        "column_table": [
-            "for (size_t i = 0; i < 256; ++i) {",
-            "    uint16_t const word = static_cast<uint16_t>(get());",
-            f"    {raw.symbol}_high[i] = static_cast<uint8_t>(word / 256);",
-            f"    {raw.symbol}_low[i] = static_cast<uint8_t>(word % 256);",
-            "}",
-        ],
+        "column_table": [f"for (size_t i = 0; i < 256; ++i) {raw.symbol}[i] = get();"],
     }.get(raw.kind, [])
 
 

@@ -121,7 +121,8 @@ class HxtorchBackend(WeightStore):
             ValueError: if something else is asked for, or two spikes fall into one step.
         """
         began = time.perf_counter()
-        if plasticity or (record is not None and record.membranes) or key is not None:
+        recorded = record is not None and (record.membranes or record.madc)
+        if plasticity or recorded or key is not None:
             raise ValueError("the hxtorch back-end has no plasticity, membranes or keys")
         net = placement.network
         given = check_stimulus(net, stimulus, duration_us)

@@ -235,6 +235,18 @@ def splat(a, width):
     return jnp.minimum((a >> shift) + ((a >> (shift - 1)) & 1), limits(width)[1])
 
 
+def cell(a, start, n):
+    """Which cell of 2^n scalars, counted from `start`, a scalar is in."""
+    return ((_i32(a).astype(jnp.uint32) - jnp.uint32(start % 2**32)) >> n).astype(jnp.int32)
+
+
+def rest(a, start, n):
+    """How far into its cell a scalar is, as a fraction of 31 bits; n < 32."""
+    steps = _i32(a).astype(jnp.uint32) - jnp.uint32(start % 2**32)
+    within = (steps & ((1 << n) - 1)).astype(jnp.int32)
+    return within << (31 - n)
+
+
 def recip(a, k):
     """Scalar reciprocal floor(2^k / |a|) with the sign of a; saturates, also at 0. 0 <= k <= 62."""
     a = _i32(a)

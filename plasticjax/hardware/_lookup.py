@@ -8,6 +8,7 @@ import numpy as np
 from ._builder import EXACT, tight_exponent
 from ._evaluate_ops import depends_on, run_ops
 from ._lowering import Lowering, Refusal
+from ._scalar_lookup import OSCILLATING, scalar_lookup
 from ._signals import Place
 from ._trace import Const, Num
 
@@ -27,19 +28,16 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cos": np.cos,
     "atan": np.arctan,
 }
-OSCILLATING = ("sin", "cos")
 
 
 def lookup(lowering: Lowering, name: str, function: Callable, value: Num) -> Const | Num:
-    """A function of a value that depends on one 8-bit value of the postsynaptic neuron."""
+    """A function of a scalar, or of one 8-bit value of the postsynaptic neuron."""
     build = lowering.builder
     op = build.ops[value.id]
     if op.place is Place.SYN:
         raise Refusal("a function of a value of each synapse has no table", "use piecewise_linear")
     if op.place is not Place.POST:
-        raise Refusal(
-            "scalar code has no such function", "let the host compute it and write a symbol"
-        )
+        return scalar_lookup(lowering, name, function, value)
     loads = [n for n in depends_on(build.ops, [value.id]) if build.ops[n].code == "ld"]
     bytes_read = [n for n in loads if build.ops[n].kind == "U" and build.ops[n].width == 8]
     if len(loads) != 1 or bytes_read != loads:
@@ -69,8 +67,7 @@ def lookup(lowering: Lowering, name: str, function: Callable, value: Num) -> Con
     rounding = entries * ulp - y
     spread = np.minimum(*around) + rounding, np.maximum(*around) + rounding
     error = float(spread[0].min()), float(spread[1].max())
-    build.tables.append(tuple(int(entry) for entry in entries))
-    table = len(build.tables) - 1
+    table = build.table(entries)
     bounds = int(entries.min()), int(entries.max())
     made = build.op(
         "lookup", (loads[0],), (table,), Place.POST, "F", 16, exponent, *bounds,

@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..plasticity._reductions import POST, PRE
 from ._builder import RangeError
 from ._cost import EXTERNAL_BYTES, INTERNAL_BYTES, REGISTERS_PER_HALF, Cost, cost
 from ._evaluate_ops import depends_on
 from ._loads import load
 from ._lower_primitives import PRIMITIVES
+from ._lower_sums import COLUMNS
 from ._lowering import Lowering
+from ._passes import read_again
 from ._program import ROUNDINGS, IntegerProgram, Op, Output, leaf_paths
 from ._rounding import store
 from ._signals import ALLOWED, Number, Signal
@@ -54,7 +57,7 @@ def lower(
             which rounds the change.
         name: of the rule, any text; None: that of its class or function.
         period: time between calls, scalar (us); a warning says if the chip needs longer.
-        rows: rows that the rule serves, for that estimate.
+        rows: most rows that the rule serves, for that estimate and for sums over rows.
 
     Returns:
         The program; `print` shows it.
@@ -65,12 +68,12 @@ def lower(
     """
     signals = (syn, pre, post, third, obs)
     leaves = _check(update, signals, rounding)
-    ctx = Lowering()
+    ctx = Lowering(rows)
     loaded = {}
     for path, signal in leaves:
         if isinstance(signal, Signal):
             loaded[path] = load(ctx, path, signal)
-    closed = _trace(update, signals)
+    closed = _trace(update, signals, rows)
     inputs = [loaded[path] for path, signal in leaves if isinstance(signal, Signal)]
     results = Walker(PRIMITIVES, ctx).run(closed, inputs)
     ctx.builder.line = ""
@@ -97,6 +100,11 @@ def lower(
             warnings=tuple(dict.fromkeys(ctx.warnings)),
         )
     )
+    twice = read_again(program)
+    if twice is not None:
+        reason = f"{twice.name} is needed before and after a sum over rows, and is read only once"
+        hint = "keep it in a state, or sum weights, states and row tables"
+        raise UnsupportedOnPPU("sum_pre", "", None, reason, hint)
     return _warned(program, period, rows)
 
 
@@ -139,7 +147,7 @@ def _check(update, signals, rounding):
     return leaves
 
 
-def _trace(update, signals):
+def _trace(update, signals, rows):
     leaves, structure = jax.tree.flatten(signals)
     traced = [isinstance(leaf, Signal) for leaf in leaves]
 
@@ -154,7 +162,8 @@ def _trace(update, signals):
         return jax.tree.leaves(result)
 
     abstract = [jax.ShapeDtypeStruct((), jnp.float32)] * sum(traced)
-    closed = jax.make_jaxpr(call)(*abstract)
+    axes = [(PRE, rows), (POST, COLUMNS)]
+    closed = jax.make_jaxpr(call, axis_env=axes)(*abstract)
     for aval in closed.out_avals:
         if aval.dtype.itemsize > 4 or int(np.prod(aval.shape)) != 1:
             raise UnsupportedOnPPU(

@@ -34,6 +34,7 @@ from ._lower_choices import (
     minimum,
     select_n,
 )
+from ._lower_sums import total
 from ._lowering import Lowering, Refusal
 from ._trace import Bool, Const, Value
 
@@ -100,6 +101,8 @@ PRIMITIVES: dict[str, Handler] = {
     "shift_right_logical": shift(-1),
     "pow": power,
     "is_finite": always_finite,
+    "psum": total,
+    "psum_invariant": total,
     **{name: function(name) for name in FUNCTIONS},
     **dict.fromkeys(
         (

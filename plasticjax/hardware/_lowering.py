@@ -33,8 +33,9 @@ MIRRORED = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge", "eq": "eq", "ne": "n
 class Lowering:
     """A builder, and the values of the rule in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int = 256) -> None:
         self.builder = Builder()
+        self.rows = rows
         self.warnings: list[str] = []
         # What maxima and minima were made of, so that nested choices are seen to be clips.
         self.extrema: dict[int, tuple[str, Value, Value]] = {}

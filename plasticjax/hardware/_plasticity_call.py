@@ -6,8 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._chip_events import TICKS_PER_US
 from ._correlation_sensors import Correlations
 from ._emulator_step import ChipState, Emulation, Tape, emulate_until
+from ._event_bus import EventBus
 from ._readout import (
     Baselines,
     ColumnView,
@@ -40,6 +42,10 @@ def call_rule(
     symbols = plasticity.symbols
     if plasticity.prepare is not None:
         symbols = plasticity.prepare(columns, symbols, prepare_key)
+    if plasticity.inject is not None:
+        words = plasticity.inject(columns, symbols, jax.random.fold_in(prepare_key, 1))
+        bus = _injected(state, jnp.asarray(words, jnp.int32), emulation)
+        state = eqx.tree_at(lambda s: s.bus, state, bus)
 
     def view(state, kept, row) -> RowView:
         of_row = lambda array: _row(array, row)  # noqa: E731
@@ -51,8 +57,11 @@ def call_rule(
             causal, anticausal = read_row(state.sensors, chip, row, own)
             zero = Baselines(*(_baseline(b, row) for b in baselines))
         everywhere = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.int32), (hemispheres,))  # noqa: E731
+        weights = of_row(state.weights)
+        if plasticity.signed:
+            weights = weights - _row(state.weights, row + 1)
         return RowView(
-            weights=of_row(state.weights),
+            weights=weights,
             labels=of_row(state.labels),
             causal=causal,
             anticausal=anticausal,
@@ -75,7 +84,11 @@ def call_rule(
         )
         here = True if plasticity.columns is None else plasticity.columns
         put = lambda array, new, old: _put(array, jnp.where(here, new, old), row)  # noqa: E731
-        weights = put(state.weights, jnp.clip(written.weights, 0, 63), seen.weights)
+        weights = state.weights
+        for partner, sign in ((0, 1), (1, -1))[: 1 + plasticity.signed]:
+            new = jnp.clip(sign * written.weights, 0, 63)
+            old = _row(weights, row + partner) if plasticity.signed else seen.weights
+            weights = _put(weights, jnp.where(here, new, old), row + partner)
         labels = state.labels
         if written.labels is not None:
             labels = put(labels, written.labels & 63, seen.labels)
@@ -112,6 +125,19 @@ def call_rule(
         lambda p: (p.symbols, p.state), plasticity, (symbols, kept), is_leaf=lambda x: x is None
     )
     return state, tape, changed, columns.rates
+
+
+def _injected(state: ChipState, words: Any, emulation: Emulation) -> EventBus:
+    """The buses after events that the processors sent at the end of the last step."""
+    grid, profile = emulation.settings.grid, emulation.chip.profile
+    now = grid.end_tick(state.step - 1) + round(profile.latency * TICKS_PER_US)
+
+    def admit(number, bus):
+        word = words[number]
+        entered = bus.admit(now, word, state.step, profile, grid)
+        return jax.tree.map(lambda new, old: jnp.where(word >= 0, new, old), entered, bus)
+
+    return jax.lax.fori_loop(0, words.shape[0], admit, state.bus)
 
 
 def _row(array, row):

@@ -18,7 +18,8 @@ class Op:
     A fractional value of `width` bits stands for `q 2^(exponent - width + 1)`.
 
     Attributes:
-        code: what is done, a name of `_integer_ops` or `ld`, `const`, `rescale`, `lookup`.
+        code: what is done, a name of `_integer_ops` or `ld`, `const`, `rescale`, `lookup`,
+            `sum_pre`, `sum_post`.
         args: numbers of the values that are read.
         imm: integers that belong to the operation, such as the count of a shift.
         place: what the value belongs to: GLOBAL (one per call), PRE (row), POST (column) or SYN.
@@ -153,6 +154,16 @@ class IntegerProgram:
         """Changes of the weight between these (LSB) leave it as it is; (0, 0) if stochastic."""
         zones = {"stochastic": (0, 0), "nearest": (-0.5, 0.5), "floor": (0, 1)}
         return zones.get(self.rounding, (-1, 1))
+
+    @property
+    def most_rows(self) -> int | None:
+        """The most rows that may be summed, None if there are no sums over rows."""
+        return min((op.imm[0] for op in self.ops if op.code == "sum_pre"), default=None)
+
+    @property
+    def sums(self) -> bool:
+        """Whether values of several neurons are summed."""
+        return any(op.code in ("sum_pre", "sum_post") for op in self.ops)
 
     def values(self, place: str) -> int:
         """How many values are computed for a place, constants and loads not counted.

@@ -35,11 +35,16 @@ from ._pynn_translation import (
     spikes_of,
     symbols_of,
     synapses_of,
+    tables_of,
+    traces_of,
 )
 from ._stimulus import Input, PoissonInput, check_stimulus
 from ._weight_store import WeightStore
 
 CONNECTIONS = ("QUIGGELDY_IP", "SLURM_FPGA_IPS")
+# Inputs for which one must know where synapses are.
+PLACED = {"row_table", "column_table", "signed_weight"}
+SIGNS = {"excitatory": 1, "inhibitory": -1}
 CALIBRATIONS = ("per neuron", "nightly")
 
 
@@ -57,7 +62,7 @@ class PyNNBackend(WeightStore):
 
     name: str = "pynn"
     is_hardware: bool = True
-    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "coba", "stdp"})
+    capabilities: frozenset[str] = frozenset({"plasticity", "cadc", "madc", "coba", "stdp"})
 
     def __init__(self, calibration: str = "per neuron", correlation: Any = None):
         if calibration not in CALIBRATIONS:
@@ -107,15 +112,8 @@ class PyNNBackend(WeightStore):
             ValueError: if the interface of PyNN has no room for what the rule needs.
         """
         kinds = {raw.kind for raw in rule.inputs} | {output.kind for output in rule.outputs}
-        if "signed_weight" in kinds:
-            raise ValueError("PyNN has no pairs of rows, so rules cannot keep signed weights")
         if kinds & {"label", "random_label"}:
             raise ValueError("the handles of PyNN have no labels; run the rule on the emulator")
-        if tables := sorted(kinds & {"row_table", "column_table"}):
-            raise ValueError(
-                f"{', '.join(tables)}: the order of rows and columns on the chip is known only "
-                "after routing, so tables are not written; use symbols, or the emulator"
-            )
         if kinds & {"causal", "anticausal"}:
             if self.correlation is None:
                 raise ValueError(
@@ -167,6 +165,10 @@ class PyNNBackend(WeightStore):
                 "membranes cannot be recorded while rules run or converters see correlations; the "
                 "processors have one converter for all of that"
             )
+        if both := record.membranes.keys() & record.madc.keys():
+            raise ValueError(
+                f"membranes and madc both name {sorted(both)}; a population has one converter"
+            )
         chip, configured = self._software, None
         injected = calls.injection(chip)
         calls.inject_symbols(chip, injected, symbols)
@@ -180,12 +182,19 @@ class PyNNBackend(WeightStore):
         try:
             built = self._build(placement, given, plasticity, targets, record, configured)
             populations, projections = built
+            if any(PLACED & {raw.kind for raw in s.rule.program.inputs} for s in plasticity):
+                calls.prepare(chip)
+                for s in plasticity:
+                    placed = [calls.places(part) for part in projections[targets[s.name]]]
+                    symbols |= tables_of(placement.network, s, targets[s.name], placed)
+                calls.inject_symbols(chip, injected, symbols)
             calls.run(chip, duration_us / 1000)
             spikes = {n: spikes_of(populations[n]) for n in placement.network.populations}
             membranes = {n: membranes_of(populations[n], w) for n, w in record.membranes.items()}
+            madc = {n: traces_of(populations[n], wanted) for n, wanted in record.madc.items()}
             weights = {
                 targets[s.name]: _weight_series(
-                    placement, targets[s.name], projections.get(targets[s.name]), s.rule
+                    placement, targets[s.name], projections.get(targets[s.name], ()), s.rule
                 )
                 for s in plasticity
             }
@@ -203,6 +212,7 @@ class PyNNBackend(WeightStore):
             self.name,
             self.chip,
             self.is_hardware,
+            madc=madc,
         )
 
     def _build(self, placement, given, plasticity, targets, record, configured):
@@ -234,6 +244,8 @@ class PyNNBackend(WeightStore):
                 of = parameters_of(population.neurons)
                 made = neurons(chip, population.size, rule, membrane, of)
             calls.record(made, name in record.membranes)
+            for neuron in record.madc.get(name, ()):
+                calls.record_madc(chip, made, int(neuron))
             populations[name] = made
         projections = {}
         owners = {target: rules[name] for name, target in targets.items()}
@@ -242,24 +254,31 @@ class PyNNBackend(WeightStore):
             synapses = synapses_of(net, name, self._of(placement)[name])
             if not synapses:
                 continue
-            if name in owners:
-                projections[name] = calls.plastic_projection(
-                    chip, pre, post, synapses, owners[name]
-                )
-                continue
-            for receptor, sign in (("excitatory", 1), ("inhibitory", -1)):
-                if projection.receptor in (receptor, "signed"):
-                    own = [(j, i, sign * max(sign * w, 0)) for j, i, w in synapses]
+            for receptor, sign in SIGNS.items():
+                if projection.receptor not in (receptor, "signed"):
+                    continue
+                own = [(j, i, sign * max(sign * w, 0)) for j, i, w in synapses]
+                if name in owners:
+                    made = calls.plastic_projection(chip, pre, post, own, owners[name], receptor)
+                    projections[name] = (*projections.get(name, ()), made)
+                else:
                     calls.static_projection(chip, pre, post, own, receptor)
         return populations, projections
 
 
-def _weight_series(placement: Placement, name: str, projection: Any, rule: RuleHandle) -> Series:
+def _weight_series(
+    placement: Placement, name: str, projections: Sequence[Any], rule: RuleHandle
+) -> Series:
     """Recorded weights. Calls that were missed or only measured baselines recorded nothing."""
     mask = placement.network.mask(name)
     pre, post = np.nonzero(mask.T)  # the order of PyNN: by source
-    found = [] if projection is None else calls.recorded_weights(projection)
-    found = [(cycles, weights) for cycles, weights in found if cycles > 0]
+    signs = [calls.recorded_weights(projection) for projection in projections]
+    # The excitatory and the inhibitory weights of a call are recorded at one time.
+    found = [
+        (own[0][0], sum(sign * w for sign, (_, w) in zip(SIGNS.values(), own, strict=False)))
+        for own in zip(*signs, strict=True)
+        if own[0][0] > 0
+    ]
     if any(raw.kind == "baseline" for raw in rule.program.inputs):
         found = found[1:]
     values = np.zeros((len(found), *mask.shape), np.int32)

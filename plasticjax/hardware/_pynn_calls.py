@@ -83,19 +83,25 @@ def inject_calibration(
 def inject_symbols(
     chip: Software,
     injected: Annotated[Any, "pynn.InjectedConfiguration"],
-    values: Mapping[str, int],
+    values: Mapping[str, tuple[Sequence[int], Sequence[int]]],
 ) -> None:
-    """Writes 32-bit symbols of the kernels, on both processors."""
+    """Writes words of 32 bits into symbols of the kernels, for the top and the bottom processor."""
     symbols = {}
-    for name, value in values.items():
-        block = chip.hal.PPUMemoryBlock(chip.halco.PPUMemoryBlockSize(1))
-        word = chip.hal.PPUMemoryWord.Value(value & 0xFFFFFFFF)
-        block.words = [chip.hal.PPUMemoryWord(word)]
+    for name, (top, bottom) in values.items():
         symbols[name] = {
-            chip.halco.HemisphereOnDLS.top: block,
-            chip.halco.HemisphereOnDLS.bottom: block,
+            chip.halco.HemisphereOnDLS.top: memory(chip, top),
+            chip.halco.HemisphereOnDLS.bottom: memory(chip, bottom),
         }
     injected.ppu_symbols = symbols
+
+
+def memory(chip: Software, words: Sequence[int]) -> Annotated[Any, "hal.PPUMemoryBlock"]:
+    """Words in the memory of a processor."""
+    block = chip.hal.PPUMemoryBlock(chip.halco.PPUMemoryBlockSize(len(words)))
+    block.words = [
+        chip.hal.PPUMemoryWord(chip.hal.PPUMemoryWord.Value(word & 0xFFFFFFFF)) for word in words
+    ]
+    return block
 
 
 def begin(
@@ -201,6 +207,11 @@ def record(population: Annotated[Any, "pynn.Population"], membrane: bool) -> Non
         population.record("v", device="cadc")
 
 
+def record_madc(chip: Software, population: Annotated[Any, "pynn.Population"], neuron: int) -> None:
+    """Records the membrane of a neuron with the fast converter, which has two channels."""
+    chip.pynn.PopulationView(population, [neuron]).record("v", device="madc")
+
+
 def plasticity_rule(
     chip: Software,
     kernel: str,
@@ -240,13 +251,31 @@ def plastic_projection(
     post: Annotated[Any, "pynn.Population"],
     synapses: Sequence[tuple[int, int, int]],
     rule: Annotated[Any, "pynn.PlasticityRule"],
+    receptor: str,
 ) -> Annotated[Any, "pynn.Projection"]:
-    """Excitatory synapses (pre, post, weight) that a rule changes."""
+    """Synapses (pre, post, weight) that a rule changes; a rule may have several projections."""
     connector = chip.pynn.FromListConnector(synapses, column_names=["weight"])
     synapse = chip.pynn.standardmodels.synapses.PlasticSynapse(weight=0, plasticity_rule=rule)
-    return chip.pynn.Projection(
-        pre, post, connector, synapse_type=synapse, receptor_type="excitatory"
-    )
+    return chip.pynn.Projection(pre, post, connector, synapse_type=synapse, receptor_type=receptor)
+
+
+def prepare(chip: Software) -> None:
+    """Places and routes the network without a run."""
+    chip.pynn.run(None, command=chip.pynn.RunCommand.PREPARE)
+
+
+def places(
+    projection: Annotated[Any, "pynn.Projection"],
+) -> list[tuple[int, int, int]]:
+    """Hemisphere, row and column of all synapses in their order, after `prepare`."""
+    found = []
+    for placed in projection.placed_connections:
+        for synapse in placed:
+            on_array = synapse.toSynapseOnSynram()
+            row = int(on_array.toSynapseRowOnSynram())
+            column = int(on_array.toSynapseOnSynapseRow())
+            found.append((int(synapse.toSynramOnDLS()), row, column))
+    return found
 
 
 def run(chip: Software, duration_ms: float) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from . import _pynn_calls as calls
-from ._backend import Membranes, Scheduled, Spikes
-from ._backend_rule import host_values
+from ._backend import Membranes, Scheduled, Spikes, Trace
+from ._backend_rule import logical_values
 from ._chip_config import NeuronSettings
 from ._chip_network import ChipNetwork
 
@@ -23,30 +23,72 @@ RANGES = {
     "gain_code": (30, 800),
     "dac_code": (30, 1022),
 }
+# What the kernel of a rule with signed weights calls the rows that belong together.
+PARTNERS = "partner_rows"
+Words = dict[str, tuple[list[int], list[int]]]
 SHARED = ("gain_code", "dac_code")
 CONDUCTANCES = ("reversal_exc", "reversal_inh")
 
 
-def symbols_of(placement, plasticity, targets) -> dict[str, int]:
+def symbols_of(placement, plasticity, targets) -> Words:
     """Symbols by their names in the kernels, which are linked into one program."""
-    found: dict[str, int] = {}
+    found: Words = {}
     globals_of: dict[str, str] = {}
     for scheduled in plasticity:
         program = scheduled.rule.program
-        values = host_values(program, scheduled.values, placement, targets[scheduled.name])
+        net, target = placement.network, targets[scheduled.name]
+        values = logical_values(program, scheduled.values, net, target)
         for raw in program.inputs:
-            if not raw.symbol:
+            symbol = PARTNERS if raw.kind == "signed_weight" else raw.symbol
+            if not symbol:
                 continue
-            if raw.symbol in globals_of:
+            if symbol in globals_of:
                 raise ValueError(
-                    f"the rules {globals_of[raw.symbol]!r} and {scheduled.name!r} both define "
-                    f"{raw.symbol} on the chip; give their symbols different names, or run them "
+                    f"the rules {globals_of[symbol]!r} and {scheduled.name!r} both define "
+                    f"{symbol} on the chip; give their symbols different names, or run them "
                     "one after the other"
                 )
-            globals_of[raw.symbol] = scheduled.name
+            globals_of[symbol] = scheduled.name
             if raw.kind == "symbol":
-                found[raw.symbol] = int(values[raw.name])
+                word = int(values[raw.name])
+                found[symbol] = [word], [word]
     return found
+
+
+def tables_of(net: ChipNetwork, scheduled: Scheduled, name: str, placed: Sequence[Any]) -> Words:
+    """Tables by rows and columns of the array, for both processors.
+
+    `placed` has hemisphere, row and column of all synapses, [synapse, 3], of the excitatory
+    projection and of the inhibitory one if the weights have signs.
+    """
+    program = scheduled.rule.program
+    values = logical_values(program, scheduled.values, net, name)
+    pre, post = np.nonzero(net.mask(name).T)
+    places = [np.asarray(own, int).reshape(-1, 3) for own in placed]
+    if any(len(own) != len(pre) for own in places):
+        raise RuntimeError(f"the chip placed {len(places[0])} synapses of {name!r}, not {len(pre)}")
+    hemisphere, row, column = places[0].T
+    found = {}
+    for raw in program.inputs:
+        if raw.kind == "row_table":
+            found[raw.symbol] = _table(name, hemisphere, row, values[raw.name][pre])
+        elif raw.kind == "column_table":
+            found[raw.symbol] = _table(name, hemisphere, column, values[raw.name][post])
+        elif raw.kind == "signed_weight":
+            if not np.array_equal(places[0][:, ::2], places[1][:, ::2]):
+                raise RuntimeError(f"the chip placed the signs of {name!r} in different columns")
+            found[PARTNERS] = _table(name, hemisphere, row, places[1][:, 1])
+    return {
+        symbol: (list(map(int, top)), list(map(int, end))) for symbol, (top, end) in found.items()
+    }
+
+
+def _table(name: str, hemisphere, number, values):
+    table = np.zeros((2, 256), int)
+    table[hemisphere, number] = values
+    if np.any(table[hemisphere, number] != values):
+        raise RuntimeError(f"the chip placed two neurons of {name!r} in one row or column")
+    return table
 
 
 def reader_of(name: str, readers: Sequence[Scheduled], rules: Mapping[str, Any]):
@@ -81,6 +123,13 @@ def membranes_of(population: Any, wanted: Sequence[int]) -> Membranes:
     times = found[wanted[0]][0]
     values = [np.interp(times, *found[n]) for n in wanted]
     return Membranes(1000 * times, np.asarray(wanted, int), np.stack(values, 1))
+
+
+def traces_of(population: Any, wanted: Sequence[int]) -> dict[int, Trace]:
+    found = {number: (times, values) for number, times, values in calls.membranes(population)}
+    if missing := [n for n in wanted if n not in found]:
+        raise RuntimeError(f"the chip returned no samples of the neurons {missing}")
+    return {int(n): Trace(1000 * found[n][0], found[n][1]) for n in wanted}
 
 
 def check_neurons(net: ChipNetwork) -> None:

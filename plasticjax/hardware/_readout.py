@@ -31,7 +31,7 @@ class RowView(NamedTuple):
     """What a rule sees of one row in one hemisphere: integers only.
 
     Attributes:
-        weights: 0 to 63, [column] (LSB).
+        weights: 0 to 63, [column] (LSB); -63 to 63 if the rule serves pairs of rows.
         labels: 0 to 63, [column] (dimensionless).
         causal: raw readings of the causal sensors, 0 to 255, [column]; correlation lowers them.
         anticausal: the same of the anticausal sensors, [column].
@@ -65,7 +65,7 @@ class RowWrite(NamedTuple):
     """What a rule writes to a row.
 
     Attributes:
-        weights: [column]; saturated to 0 to 63 (LSB).
+        weights: [column]; saturated to 0 to 63, or to -63 to 63 for pairs of rows (LSB).
         labels: [column], or None to leave them (dimensionless).
         state: like the state that was read.
     """
@@ -96,6 +96,14 @@ def read_membranes(
 ) -> Int[Array, "hemisphere column"]:
     """Membranes through the causal channels, with gain and offset of each."""
     return read(chip.cadc_gain * voltage + chip.cadc_offset, chip.profile.cadc_noise, key)
+
+
+def read_madc(voltage: Float[Array, "..."], chip: Chip, key: Key[Array, ""]) -> Int[Array, "..."]:
+    """10-bit conversions of the fast converter, which has no channels of its own per column."""
+    profile = chip.profile
+    noise = profile.madc_noise * jax.random.normal(key, voltage.shape, voltage.dtype)
+    reading = jnp.round(profile.madc_gain * voltage + noise)
+    return jnp.clip(reading, 0, 1023).astype(jnp.int32)
 
 
 def read_row(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from ._readout import ColumnView, RowRule
 
@@ -34,9 +34,14 @@ class Plasticity(eqx.Module):
         atomic: whether all rows are read at the beginning of the call.
         prepare: `(columns: ColumnView, symbols, key) -> symbols`, run once per call before the
             rows, for what is common to all of them (a reward, a mean); or None.
+        inject: `(columns: ColumnView, symbols, key) -> words`, run once per call after `prepare`:
+            words [event] of events that the processors send to the drivers, see `event_word`; -1:
+            none. They leave one after the other, with the latency of the chip; or None.
         symbols: what the host tells the rule; any pytree of arrays.
         state: what the rule keeps per synapse, leaves [hemisphere, column, row] of integers.
         columns: where the rule writes, [hemisphere, column]; None: everywhere.
+        signed: whether each served row is excitatory and the one after it its inhibitory partner;
+            the rule then sees and writes their difference, -63 to 63.
     """
 
     rule: RowRule
@@ -51,12 +56,18 @@ class Plasticity(eqx.Module):
     reset_rates: bool = eqx.field(static=True, default=True)
     atomic: bool = eqx.field(static=True, default=False)
     prepare: Callable[[ColumnView, PyTree, Key[Array, ""]], PyTree] | None = None
+    inject: Callable[[ColumnView, PyTree, Key[Array, ""]], Int[Array, " event"]] | None = None
     symbols: PyTree = None
     state: PyTree = None
     columns: Bool[Array, "hemisphere column"] | None = None
+    signed: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         _check(self)
+        if getattr(self.rule, "signed", self.signed) != self.signed:
+            raise ValueError(
+                f"signed={self.signed} must be {not self.signed}, as the weight of the rule is"
+            )
         if self.row_us <= 0:
             raise ValueError(f"row_us={self.row_us} must be positive")
 
@@ -70,9 +81,12 @@ class Plasticity(eqx.Module):
             Their numbers.
 
         Raises:
-            ValueError: if the rule serves a row outside the region.
+            ValueError: if the rule serves a row, or the partner of one, outside the region.
         """
-        served = tuple(range(rows)) if self.rows is None else self.rows
+        every = tuple(range(0, rows, 1 + self.signed))
+        served = every if self.rows is None else self.rows
+        if self.signed and any(row == rows - 1 for row in served):
+            raise ValueError(f"rows={served} must leave room for the inhibitory row after each")
         if any(not 0 <= row < rows for row in served):
             raise ValueError(f"rows={served} must lie in [0, {rows - 1}]")
         return served

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from ._chip_config import ChipConfig, ShortTermPlasticity
 from ._chip_events import TICKS_PER_US
 from ._correlation_sensors import Correlations, pair, pre_pairs
+from ._dense_sensors import Arrivals
 from ._fixed_pattern import Chip, SensorPattern
 
 
@@ -56,13 +57,15 @@ class Delivery(eqx.Module):
         exc: charge of this step on excitatory inputs, [hemisphere, column] (weight LSB).
         inh: charge of this step on inhibitory inputs, [hemisphere, column] (weight LSB).
         drivers: states of the short-term plasticity, if on.
-        sensors: correlation sensors, if on.
+        sensors: correlation sensors, if they are updated event by event.
+        arrivals: events for the correlation sensors, if those are updated all at once.
     """
 
     exc: Float[Array, "hemisphere column"]
     inh: Float[Array, "hemisphere column"]
     drivers: DriverState | None
     sensors: Correlations | None
+    arrivals: Arrivals | None
 
 
 def deliver(
@@ -127,7 +130,10 @@ def _at_driver(delivery, chip, config, weights, labels, driver, label, tick) -> 
             sensors.causal,
             put(sensors.anticausal, held),
         )
-    return Delivery(exc, inh, states, sensors)
+    arrivals = delivery.arrivals
+    if arrivals is not None:
+        arrivals = arrivals.append(driver, answers, label, tick)
+    return Delivery(exc, inh, states, sensors, arrivals)
 
 
 def _charge(chip: Chip, weights):

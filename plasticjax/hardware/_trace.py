@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ..plasticity import _reductions
 from ._unsupported import UnsupportedOnPPU
 
 
@@ -62,8 +63,12 @@ INLINED = (
     "custom_vjp_call_jaxpr",
     "custom_lin",
 )
+SUMS = ("psum", "psum_invariant")
 LONGEST_LOOP = 16
-_OUTSIDE = tuple(f"{Path(str(module.__file__)).parent}/" for module in (jax, np))
+_OUTSIDE = (
+    *(f"{Path(str(module.__file__)).parent}/" for module in (jax, np)),
+    str(_reductions.__file__),
+)
 
 
 class Walker:
@@ -101,7 +106,7 @@ class Walker:
             return self._inside(eqn, lambda: self._cond(eqn, values))
         if name == "scan":
             return self._inside(eqn, lambda: self._scan(eqn, values))
-        if all(isinstance(value, Const) for value in values):
+        if name not in SUMS and all(isinstance(value, Const) for value in values):
             return [Const(value) for value in _fold(eqn, [value.value for value in values])]
         line = self._line(eqn)
         handler = self.handlers.get(name)
@@ -206,7 +211,8 @@ def _needed(jaxpr: Jaxpr) -> list[Any]:
     wanted = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}
     kept = []
     for eqn in reversed(jaxpr.eqns):
-        if eqn.effects:
+        # Sums over neurons have the effect that they name an axis.
+        if any(type(effect).__name__ != "NamedAxisEffect" for effect in eqn.effects):
             raise UnsupportedOnPPU(
                 eqn.primitive.name,
                 source_line(eqn),

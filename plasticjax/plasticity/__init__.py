@@ -42,6 +42,8 @@ from ._poisson_fisher import UspKernel as UspKernel
 from ._poisson_fisher import approximate_heterosynaptic as approximate_heterosynaptic
 from ._poisson_fisher import inverse_fisher as inverse_fisher
 from ._poisson_fisher import potential_statistics as potential_statistics
+from ._reductions import sum_post as sum_post
+from ._reductions import sum_pre as sum_pre
 from ._rule import AbstractRule as AbstractRule
 from ._rule import AbstractUpdate as AbstractUpdate
 from ._rule import Update as Update
@@ -72,6 +74,8 @@ __all__ = [
     "Update",
     "over_synapses",
     "EdgeList",
+    "sum_pre",
+    "sum_post",
     "flow",
     "Signals",
     "increment",

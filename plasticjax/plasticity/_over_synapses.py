@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ._lanes import call_where, select
+from ._reductions import POST, PRE
 from ._rule import AbstractRule, AbstractUpdate, Per, require_structure
 
 
@@ -127,7 +128,9 @@ def _spread(rule, mask, edges, absent, signals):
     _check_shapes("post", post, shape[:1], "post")
     _check_shapes("obs", obs, shape, "post, pre")
     if mask is None:
-        return jax.vmap(jax.vmap(one, (0, 0, None, 0)), (0, None, 0, 0))(syn, pre, post, obs)
+        over_pre = jax.vmap(one, (0, 0, None, 0), axis_name=PRE)
+        over_both = jax.vmap(over_pre, (0, None, 0, 0), axis_name=POST)
+        return over_both(syn, pre, post, obs)
 
     def masked(on, syn, pre, post, obs):
         result = call_where(on, rule, (syn, pre, post, third, obs))

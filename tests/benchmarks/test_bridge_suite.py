@@ -18,7 +18,7 @@ def test_the_network_of_the_demo_runs_near_its_target():
 
 def test_rows_of_the_full_chip_are_told_apart():
     case = {**bridge.FULL_CHIP, "hemispheres": 1, "columns": 4, "duration_us": 40.0,
-            "sensors": False, "weight": 0}  # fmt: skip
+            "dense_sensors": True, "weight": 0}  # fmt: skip
     found = worker._full_chip(case)()
     assert found["rate_hz"] == 0 and found["lost"] == [0, 0, 0]
 
@@ -53,7 +53,11 @@ def test_a_report_reads_as_text(speed, verdict):
     report = {
         "machine": {**machine, "python": "3"},
         "peak": peak,
-        "chips": {"full chip": chip, "homeostasis": {**chip, "lost": [1, 0, 0]}},
+        "chips": {
+            "full chip": chip,
+            "full chip, all sensors at once": chip,
+            "homeostasis": {**chip, "lost": [1, 0, 0]},
+        },
         "lowering": {"rules": 40, "seconds": {"median": 0.03, "low": 0.02, "high": 0.04}},
         "batch": {**bridge.BATCH, "updates_per_second": spread, "table_seconds": 0.1,
                   "operations": 25.0, "compile_seconds": 1.0},

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from experiments._chip_in_the_loop import (
     spikes_in_the_loop,
 )
 from experiments._contract import NullJob
+from experiments._emulated_loop import LATENCY
 from experiments.first_spike_in_the_loop import CLAIMS, ROWS, Config, _row, figure, run
 from plasticjax.models import AnalogChip, AnalogImperfections, FirstSpikeNetwork
 from plasticjax.neurons import CurrentLIF
@@ -200,3 +203,52 @@ def test_the_claims_hold():
     better = CLAIMS[_row("small", "small")]
     assert_claims_hold([c for c in CLAIMS if c is not better], result, size="default", seeds=3)
     assert np.mean(better.measure(result)) > better.accept["default"][0]
+
+
+def test_the_emulated_chip_spikes_when_the_model_does(x64):
+    """Later by its latency, and apart by the step in which events arrive; the pattern acts."""
+    own = weights(2)
+    sizes = {"weight_step": 0.025, "weight_limit": 1.575}
+    emulate = jax.jit(lambda c: on_substrate(c, own, jnp.asarray(TIMES), KEY, 0.0))
+    plain, gains = chip(**sizes), chip(**sizes, weight_mismatch=0.2, threshold_mismatch=0.1)
+    for substrate in (plain, gains):
+        found, model = emulate(substrate), simulate(substrate, own, TIMES, KEY)
+        for number, (a, b) in enumerate(zip(found, model, strict=True), 1):
+            assert np.all(np.isfinite(a) == np.isfinite(b)) and np.isfinite(a).sum() >= 3
+            late = (a - b)[np.isfinite(a)]
+            assert np.all((late > -0.01) & (late < 0.08 * number)), late
+    assert np.any(np.abs(emulate(gains)[0] - emulate(plain)[0]) > 0.05)
+
+
+def test_gradients_through_the_emulated_chip_are_those_of_the_model_at_its_spikes(x64):
+    own = weights(2)
+    six_bits = chip(weight_step=0.025, weight_limit=1.575)
+
+    def through_the_chip(weights):
+        layers = on_substrate(six_bits, weights, jnp.asarray(TIMES), KEY, 0.0)
+        return readout(layers), layers
+
+    found, (hidden, outputs) = jax.jit(jax.grad(through_the_chip, has_aux=True))(own)
+    programmed = tuple(six_bits.program(w) for w in own)
+
+    def by_hand(weights):
+        first = spikes_in_the_loop(weights[0], jnp.asarray(TIMES) + LATENCY, hidden)
+        return readout((first, spikes_in_the_loop(weights[1], first + LATENCY, outputs)))
+
+    for a, b in zip(found, jax.grad(by_hand)(programmed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert np.any(a != 0)
+
+
+@pytest.mark.slow
+def test_the_path_runs_on_the_emulated_chip():
+    config = replace(TINY, substrate="chip", train_size=50, test_size=50, seeds=1)
+    result = run(config, key=jax.random.key(0), job=NullJob())
+    assert result.accuracy.shape == (1, len(ROWS)) and np.all(result.silent < 1)
+    for claim in CLAIMS:
+        assert np.all(np.isfinite(claim.measure(result)))
+
+
+def test_there_are_two_substrates():
+    with pytest.raises(ValueError, match="substrate='silicon'; valid: model, chip"):
+        Config(substrate="silicon")

@@ -18,6 +18,15 @@ def pynn(monkeypatch, calls=3, first_us=1000):
         "pynn.Population.get_data": _data,
         "pynn.Projection.get_data": lambda own, observable: _weights(own, calls, first_us),
         "grenade.Time.value": lambda own: own._cycles,
+        "pynn.Projection.placed_connections": _placed,
+        "halco.SynapseOnDLS.toSynramOnDLS": lambda own: _number(own, "halco.SynramOnDLS", 0),
+        "halco.SynapseOnDLS.toSynapseOnSynram": _on_array,
+        "halco.SynapseOnSynram.toSynapseRowOnSynram": lambda own: _number(
+            own, "halco.SynapseRowOnSynram", 1
+        ),
+        "halco.SynapseOnSynram.toSynapseOnSynapseRow": lambda own: _number(
+            own, "halco.SynapseOnSynapseRow", 2
+        ),
     }
     stubs = Stubs(load("pynn_brainscales"), handlers)
     package = ModuleType("pynn_brainscales")
@@ -65,13 +74,41 @@ def _weights(projection, calls, first_us):
     stubs = projection._stubs
     synapses = projection._arguments["connector"]._arguments["conn_list"]
     # The real projection sorts its connections by source, then target.
-    first = np.array([weight for _, _, weight in sorted(synapses)])
+    first = np.array([abs(weight) for _, _, weight in sorted(synapses)])
     samples = []
     for call in range(calls):
         time = stubs.make("grenade.Time")
         time._cycles = 125 * (first_us + 1000 * call)
         samples.append(stubs.make("pynn.Sample", time=time, data=[[w + call + 1] for w in first]))
     return [samples]
+
+
+def place_of(pre, post, inhibitory):
+    """Hemisphere, row and column: neurons alternate between the halves, rows run downwards."""
+    return post % 2, 200 - 3 * pre + inhibitory, 7 + 2 * post
+
+
+def _placed(projection):
+    arguments = projection._arguments
+    inhibitory = arguments["receptor_type"] == "inhibitory"
+    found = []
+    for pre, post, _ in sorted(arguments["connector"]._arguments["conn_list"]):
+        synapse = projection._stubs.make("halco.SynapseOnDLS")
+        synapse._place = place_of(pre, post, inhibitory)
+        found.append([synapse])
+    return found
+
+
+def _on_array(synapse):
+    made = synapse._stubs.make("halco.SynapseOnSynram")
+    made._place = synapse._place
+    return made
+
+
+def _number(own, kind, which):
+    made = own._stubs.make(kind)
+    made._number = own._place[which]
+    return made
 
 
 def hxtorch(monkeypatch):

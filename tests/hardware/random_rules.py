@@ -1,31 +1,18 @@
 """Random synapse updates for the chip: expressions of what a synapse can see, and evolved rules."""
 
 import itertools
-import warnings
 from functools import cache
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plasticjax.evolution import (
-    ADD,
-    IF_ELSE,
-    MUL,
-    SUB,
-    GenomeSpec,
-    Program,
-    constant,
-    parameter,
-    random_genome,
-)
+from benchmarks._workers._evolved_rules import evolved_rules, quietly
 from plasticjax.hardware import (
     UnsupportedOnPPU,
     anticausal,
     causal,
     column_table,
-    lower,
     membrane,
     noise,
     rate,
@@ -33,7 +20,7 @@ from plasticjax.hardware import (
     symbol,
     weight,
 )
-from plasticjax.plasticity import HardBound, Update, increment
+from plasticjax.plasticity import Update
 
 
 class Post(NamedTuple):
@@ -55,19 +42,6 @@ SIGNALS = {
     "third": (symbol("reward", -0.5, 1.0), symbol("temperature", 0.5, 2.0)),
     "obs": Obs(causal(), anticausal(lo=0.0, scale=1 / 16), noise()),
 }
-EVOLVED_SIGNALS = {
-    "syn": weight(scale=1 / 64),
-    "pre": row_table("x", -1.0, 1.0),
-    "post": rate(scale=1 / 256),
-    "third": symbol("reward", -1.0, 1.0),
-    "obs": {"causal": causal(scale=1 / 256)},
-}
-SPEC = GenomeSpec(
-    inputs=("syn", "pre", "post", "third", "obs.causal"),
-    primitives=(ADD, SUB, MUL, IF_ELSE, constant(0.5), parameter(0.3)),
-    columns=40,
-    levels_back=5,
-)
 _UNARY = (
     lambda x: -x,
     jnp.abs,
@@ -133,23 +107,11 @@ def random_programs(count, rounding="stochastic", start=0):
 
 def evolved_programs(count, rounding="stochastic"):
     """Programs of evolved rules with at least 20 operations, with the updates."""
-    found, seeds = _evolved(rounding)
-    while len(found) < count:
-        seed = next(seeds)
-        rule = Program(random_genome(SPEC, key=jax.random.key(seed)), SPEC).rule()
-        update = increment(rule, bound=HardBound(0.0, 1.0))
-        program = quietly(update, rounding, f"genome {seed}", EVOLVED_SIGNALS)
-        if len(program.ops) >= 20:
-            found.append((update, program))
+    found, rules = _evolved(rounding)
+    found += itertools.islice(rules, max(count - len(found), 0))
     return found[:count]
 
 
 @cache
 def _evolved(rounding):
-    return [], itertools.count()
-
-
-def quietly(update, rounding, name, signals):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return lower(update, rounding=rounding, name=name, **signals)
+    return [], evolved_rules(rounding)

@@ -92,6 +92,23 @@ def test_both_hemispheres_hear_one_source():
     assert values.max() > 85
 
 
+def test_two_neurons_are_read_fast():
+    net = ChipNetwork(
+        {"a": NeuronPopulation(2), "b": NeuronPopulation(1)},
+        {"p": Projection("in", "b")},
+        {"in": 1},
+    )
+    backend = emulator(dt_us=0.1)
+    placement = backend.map(net, IDEAL)
+    backend.load_weights(placement, {"p": [[63]]})
+    record = RecordSpec(madc={"a": [1], "b": [0]}, madc_us=0.2)
+    traces = backend.run(placement, {"in": [[5.0]]}, 40.0, record=record).madc
+    assert traces["a"][1].values.tolist() == [320.0] * 100
+    times, values = traces["b"][0]
+    np.testing.assert_allclose(times[:3], [0.4, 0.8, 1.2])
+    assert values.max() == 320 + 88 and 14.0 < times[values.argmax()] < 17.0
+
+
 def rule_with_symbol():
     return lower(
         increment(lambda syn, pre, post, third, obs: third * pre),
@@ -141,6 +158,35 @@ def test_rules_change_weights_in_logical_order_and_keep_their_states():
     np.testing.assert_array_equal(after["p"], np.where(connected, expected + change, 0).clip(0, 63))
     np.testing.assert_array_equal(after["static"], [[1, 2, 3]])
     np.testing.assert_array_equal(result.weights["q"].values[:, 0, 2], [8, 8 + 12, 8 + 12 + 14])
+
+
+def test_signed_weights_are_pairs_of_rows_that_one_rule_changes():
+    connected = np.array([[True, True, False], [True, False, True]])
+    net = ChipNetwork(
+        {"other": NeuronPopulation(1), "n": NeuronPopulation(2)},
+        {"static": Projection("in", "other", "inhibitory"),
+         "p": Projection("in", "n", "signed", connected, "rule")},
+        {"in": 3},
+    )  # fmt: skip
+    backend = emulator()
+    placement = backend.map(net, IDEAL)
+    before = np.array([[5, -60, 0], [-7, 0, 9]])
+    backend.load_weights(placement, {"p": before, "static": [[-1, -2, -3]]})
+    program = lower(
+        lambda syn, pre, post, third, obs: syn + third * pre,
+        syn=weight(signed=True), pre=row_table("gain", 0.0, 4.0),
+        third=symbol("step", -8.0, 8.0), rounding="floor",
+    )  # fmt: skip
+    handle = backend.compile_rule(program, placement)
+    gains = np.array([1.0, 2.0, 4.0])
+    rule = Scheduled(handle, "rule", 10.0, 200.0, 2, {"step": -3.0, "gain": gains})
+    result = backend.run(placement, {}, 500.0, [rule])
+    first = np.where(connected, np.clip(before - 3 * gains, -63, 63), 0)
+    np.testing.assert_array_equal(result.weights["p"].values[0], first)
+    after = backend.read_weights(placement)
+    second = np.where(connected, np.clip(first - 3 * gains, -63, 63), 0)
+    np.testing.assert_array_equal(after["p"], second)
+    np.testing.assert_array_equal(after["static"], [[-1, -2, -3]])
 
 
 def test_homeostasis_counts_spikes_and_runs_repeat_with_their_key():
@@ -268,8 +314,6 @@ def test_inputs_and_rules_that_do_not_fit_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             backend.run(placement, stimulus, 100.0)
-    with pytest.raises(ValueError, match="signed weights need two rows"):
-        backend.compile_rule(shipped_rules()["delta"].lower(), placement)
     with pytest.raises(ValueError, match="rules that change labels"):
         backend.compile_rule(shipped_rules()["structural"].lower(), placement)
     handle = backend.compile_rule(rule_with_symbol(), placement)
@@ -287,7 +331,7 @@ def test_inputs_and_rules_that_do_not_fit_are_refused():
         {"p": Projection("in", "n", "inhibitory", plastic="rule")},
         {"in": 1},
     )
-    with pytest.raises(ValueError, match="plastic projections must be excitatory"):
+    with pytest.raises(ValueError, match="weights without sign, so it must be excitatory"):
         own = backend.map(inhibitory, IDEAL)
         backend.run(own, {}, 100.0, [Scheduled(handle, "rule", 0.0, 10.0, 1)])
 

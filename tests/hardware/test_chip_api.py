@@ -50,6 +50,10 @@ def test_the_manifest_says_where_it_comes_from_and_is_closed(manifest):
         ("return chip.pynn.InjectedConfiguration()", "return chip.lola.Chip()"),
         ("chip.pynn.end()", "setattr(chip.pynn, 'end', 0)"),
         ("result.apply(dumper)", "result.apply_to(dumper)"),
+        ("projection.placed_connections", "projection.placed"),
+        ('record("v", device="madc")', 'record("v", converter="madc")'),
+        ("RunCommand.PREPARE", "RunCommand.ROUTE"),
+        ("int(on_array.toSynapseRowOnSynram())", "int(on_array)"),
     ],
 )
 def test_other_names_are_found(old, new):

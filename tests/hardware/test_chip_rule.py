@@ -214,8 +214,12 @@ def test_many_rules_on_as_many_chips():
 
 def test_what_is_missing_is_named():
     delta = shipped_rules()["delta"]
-    with pytest.raises(ValueError, match="take two rows"):
-        chip_rule(delta.lower())
+    with pytest.raises(ValueError, match="signed=False must be True"):
+        Plasticity(chip_rule(delta.lower()), 0.0, 10.0, 1)
+    pairs = Plasticity(chip_rule(delta.lower()), 0.0, 10.0, 1, rows=(3,), signed=True)
+    with pytest.raises(ValueError, match="leave room for the inhibitory row"):
+        pairs.served(4)
+    assert Plasticity(pairs.rule, 0.0, 10.0, 1, signed=True).served(4) == (0, 2)
     program = quietly(delta.update, "nearest", "delta", {**delta.signals, "syn": weight()})
     with pytest.raises(ValueError, match=r"symbols must be a dictionary with 'pre'.*got NoneType"):
         chip_rule(program)(row_view(symbols=None), KEY)

@@ -297,13 +297,14 @@ SPEED = """
 import time
 import numpy as np
 from plasticjax.hardware import batch_tables, emulate_batch, random_inputs
-from tests.hardware.random_rules import EVOLVED_SIGNALS, evolved_programs, quietly
+from benchmarks._workers._evolved_rules import SIGNALS, quietly
+from tests.hardware.random_rules import evolved_programs
 
 pairs = evolved_programs(1000)
 lowering = []
 for update, program in pairs[:20]:
     start = time.perf_counter()
-    quietly(update, "stochastic", "again", EVOLVED_SIGNALS)
+    quietly(update, "stochastic", "again", SIGNALS)
     lowering.append(time.perf_counter() - start)
 programs = [program for _, program in pairs]
 raw = random_inputs(batch_tables(programs[:1]).loader, (128, 128), seed=0)

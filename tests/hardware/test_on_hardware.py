@@ -1,4 +1,4 @@
-"""Five experiments that a chip must pass; the emulator passes them as well.
+"""Six experiments that a chip must pass; the emulator passes them as well.
 
 On a machine with a chip: `python -m pytest tests/hardware/test_on_hardware.py --hardware`.
 """
@@ -21,8 +21,10 @@ from plasticjax.hardware import (
     SensorSTDP,
     anticausal,
     causal,
+    column_table,
     cost,
     lower,
+    row_table,
     shipped_rules,
     weight,
 )
@@ -108,6 +110,25 @@ def test_the_sign_of_correlation_is_that_of_the_order(where):
     result = on.run(placement, trains, 6100.0, [Scheduled(handle, "rule", 3000.0, 2900.0, 2)])
     before, after = np.mean(result.weights["p"].values[-1], axis=0)
     assert before > after + 2
+
+
+def test_signed_weights_and_tables_meet_their_neurons(where):
+    """Every synapse changes by the product of its own two entries: no row or column is mistaken."""
+    program = lower(
+        increment(lambda syn, pre, post, third, obs: pre * post), syn=weight(signed=True),
+        pre=row_table("x", -8.0, 8.0), post=column_table("y", -8.0, 8.0), rounding="nearest",
+    )  # fmt: skip
+    net = ChipNetwork({"n": NeuronPopulation(9)}, {"p": Projection("in", "n", "signed",
+                      plastic="rule")}, {"in": 7})  # fmt: skip
+    on = backend(where)
+    placement = on.map(net)
+    before = np.random.default_rng(0).integers(-20, 21, (9, 7))
+    on.load_weights(placement, {"p": before})
+    x, y = np.arange(7) - 3, np.arange(9) - 4
+    handle = on.compile_rule(program, placement)
+    rule = Scheduled(handle, "rule", 100.0, 500.0, 1, {"x": x, "y": y})
+    result = on.run(placement, {}, 1000.0, [rule])
+    np.testing.assert_array_equal(result.weights["p"].values[-1], before + np.outer(y, x))
 
 
 def test_calls_take_as_long_as_predicted(where):

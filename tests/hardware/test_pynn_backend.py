@@ -20,8 +20,11 @@ from plasticjax.hardware import (
     RecordSpec,
     RegularInput,
     Scheduled,
+    column_table,
     emit_cpp,
+    encode,
     lower,
+    row_table,
     shipped_rules,
     symbol,
     weight,
@@ -91,6 +94,23 @@ def test_membranes_are_recorded_where_no_rule_runs(monkeypatch):
     assert recorded == ["spikes", "v"]
     with pytest.raises(ValueError, match="while rules run"):
         experiment(backend, record=RecordSpec(membranes={"out": [0]}))
+
+
+def test_one_or_two_neurons_are_recorded_fast(monkeypatch):
+    stubs = fake_chip.pynn(monkeypatch)
+    backend = PyNNBackend()
+    _, result = experiment(backend, record=RecordSpec(madc={"out": [2, 0]}))
+    assert list(result.madc["out"]) == [2, 0]
+    np.testing.assert_allclose(result.madc["out"][0].values, [80.0] * 4)
+    np.testing.assert_allclose(result.madc["out"][2].times_us, [0.0, 100.0, 200.0, 300.0])
+    assert [c["selector"] for c in stubs.called("pynn.PopulationView")] == [[2], [0]]
+    recorded = stubs.called("pynn.PopulationView.record")
+    assert recorded == [{"variables": "v", "device": "madc"}] * 2
+    with pytest.raises(ValueError, match="membranes and madc both name"):
+        record = RecordSpec(membranes={"out": [1]}, madc={"out": [0]})
+        backend.run(backend.map(NET), {}, 10.0, record=record)
+    with pytest.raises(ValueError, match="at most 2 neurons"):
+        RecordSpec(madc={"out": [0, 1, 2]})
 
 
 def test_what_is_sent_to_the_chip(monkeypatch):
@@ -197,8 +217,6 @@ def test_what_the_interface_cannot_do_is_refused(monkeypatch):
     fake_chip.pynn(monkeypatch)
     backend = PyNNBackend()
     placement = backend.map(NET)
-    with pytest.raises(ValueError, match="signed weights"):
-        backend.compile_rule(shipped_rules()["delta"].lower(), placement)
     with pytest.raises(ValueError, match="no labels"):
         backend.compile_rule(shipped_rules()["structural"].lower(), placement)
     with pytest.raises(ValueError, match="profile is for the emulator"):
@@ -219,6 +237,84 @@ def test_what_the_interface_cannot_do_is_refused(monkeypatch):
             backend.map(ChipNetwork(two, {}))
     with pytest.raises(ValueError, match="valid: per neuron, nightly"):
         PyNNBackend(calibration="daily")
+
+
+def scaled(syn, pre, post, third, obs):
+    return syn + third * pre * post
+
+
+SIGNED = {
+    "syn": weight(signed=True),
+    "pre": row_table("gain", 0.0, 4.0),
+    "post": column_table("aim", -1.0, 1.0),
+    "third": symbol("step", -8.0, 8.0),
+}
+
+
+def test_signed_weights_and_tables_are_written_where_the_router_put_them(monkeypatch):
+    stubs = fake_chip.pynn(monkeypatch)
+    backend = PyNNBackend()
+    connected = np.array([[1, 1], [0, 1], [1, 0]], bool)
+    net = ChipNetwork({"out": NeuronPopulation(3)},
+                      {"p": Projection("in", "out", "signed", connected, "rule")},
+                      {"in": 2})  # fmt: skip
+    placement = backend.map(net)
+    weights = np.array([[5, -7], [0, 20], [-3, 0]])
+    backend.load_weights(placement, {"p": weights})
+    handle = backend.compile_rule(lower(scaled, rounding="floor", **SIGNED), placement)
+    values = {"step": 2.0, "gain": [1.5, 3.0], "aim": [-1.0, 0.25, 0.5]}
+    result = backend.run(
+        placement, {}, 4000.0, [Scheduled(handle, "rule", 1000.0, 1000.0, 3, values)]
+    )
+    # Both projections have the rule. The chip that is not there adds one to each magnitude.
+    projections = stubs.called("pynn.Projection")
+    assert [p["receptor_type"] for p in projections] == ["excitatory", "inhibitory"]
+    sent = [p["connector"]._arguments["conn_list"] for p in projections]
+    assert sent == [[(0, 0, 5), (0, 2, 0), (1, 0, 0), (1, 1, 20)],
+                    [(0, 0, 0), (0, 2, -3), (1, 0, -7), (1, 1, 0)]]  # fmt: skip
+    rules = {id(p["synapse_type"]._arguments["plasticity_rule"]) for p in projections}
+    assert len(rules) == 1
+    np.testing.assert_array_equal(result.weights["p"].values[0], weights)
+    # First placed, then written, then run.
+    runs = [n for n, (name, _) in enumerate(stubs.log) if name == "pynn.run"]
+    assert stubs.log[runs[0]][1] == {"runtime": None, "command": "<PREPARE>"} and len(runs) == 2
+    blocks = [n for n, (name, _) in enumerate(stubs.log) if name == "hal.PPUMemoryBlock"]
+    assert runs[0] < blocks[-1] < runs[1]
+    (setup,) = stubs.called("pynn.setup")
+    written = {name: {half: np.array([w._arguments["value"]._arguments["value"] for w in b.words])
+                      for half, b in blocks.items()}
+               for name, blocks in setup["injected_config"].ppu_symbols.items()}  # fmt: skip
+    names = {raw.name: raw.symbol for raw in handle.program.inputs}
+    aim = SIGNED["post"]
+    for pre, post in np.argwhere(connected.T):
+        hemisphere, row, column = fake_chip.place_of(pre, post, False)
+        half = ("<top>", "<bottom>")[hemisphere]
+        assert written["partner_rows"][half][row] == row + 1
+        assert written[names["pre"]][half][row] == encode(SIGNED["pre"], values["gain"][pre])
+        found = written[names["post"]][half][column].astype(np.uint32).astype(np.int32)
+        assert found == encode(aim, values["aim"][post])
+    assert written[names["third"]]["<top>"] == written[names["third"]]["<bottom>"]
+
+
+def test_placements_that_do_not_fit_are_refused(monkeypatch):
+    stubs = fake_chip.pynn(monkeypatch)
+    backend = PyNNBackend()
+    net = ChipNetwork({"out": NeuronPopulation(1)},
+                      {"p": Projection("in", "out", "signed", plastic="rule"),
+                       "plain": Projection("in", "out", plastic="other")},
+                      {"in": 2})  # fmt: skip
+    placement = backend.map(net)
+    handle = backend.compile_rule(lower(scaled, rounding="floor", **SIGNED), placement)
+    scheduled = Scheduled(handle, "rule", 1000.0, 1000.0, 3, {"gain": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="weights with sign, so it must be signed"):
+        backend.run(placement, {}, 10.0, [Scheduled(handle, "other", 0.0, 1.0, 1)])
+    placed = stubs.handlers["pynn.Projection.placed_connections"]
+    stubs.handlers["pynn.Projection.placed_connections"] = lambda own: placed(own)[:1] * 2
+    with pytest.raises(RuntimeError, match="two neurons of 'p' in one row or column"):
+        backend.run(placement, {}, 10.0, [scheduled])
+    stubs.handlers["pynn.Projection.placed_connections"] = lambda own: placed(own)[:1]
+    with pytest.raises(RuntimeError, match="placed 1 synapses of 'p', not 2"):
+        backend.run(placement, {}, 10.0, [scheduled])
 
 
 def test_kernels_that_would_not_link_together_are_refused(monkeypatch):
@@ -307,6 +403,9 @@ def test_a_feed_forward_network_on_hxtorch(monkeypatch):
         backend.run(placement, {"in": PoissonInput(1.0)}, 20.0)
     with pytest.raises(ValueError, match="no plasticity, membranes or keys"):
         backend.run(placement, {"in": RegularInput(5.0)}, 20.0, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="no plasticity, membranes or keys"):
+        fast = RecordSpec(madc={"out": [0]})
+        backend.run(placement, {"in": RegularInput(5.0)}, 20.0, record=fast)
     with pytest.raises(ValueError, match="one source and one projection"):
         backend.map(NET)
     backend.close()

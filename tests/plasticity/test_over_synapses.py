@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plasticjax.plasticity import EdgeList, Hebb, Update, increment, over_synapses
+from plasticjax.plasticity import (
+    EdgeList,
+    Hebb,
+    Update,
+    increment,
+    over_synapses,
+    sum_post,
+    sum_pre,
+)
 from plasticjax.plasticity._over_synapses import _check_edges
 
 
@@ -187,3 +195,36 @@ def test_masks_and_edges_are_checked():
     with pytest.raises(ValueError, match=r"edges.pre goes up to 7, and pre has only 3 neurons"):
         edges = EdgeList(np.array([7]), np.array([0]))
         over_synapses(Hebb(), edges=edges)(jnp.zeros(1), x, y, None)
+
+
+def share(syn, pre, post, third, obs=None):
+    """Synapses of a neuron share their sum, neurons their activity."""
+    return third - sum_pre(syn * pre) + syn * sum_post(post)
+
+
+def test_rules_may_sum_over_neurons():
+    weights, pre, post = jnp.arange(6.0).reshape(2, 3), jnp.array([1.0, 0.5, 2.0]), jnp.ones(2) * 3
+    change = jax.jit(over_synapses(share))(weights, pre, post, jnp.asarray(0.7))
+    expected = 0.7 - (weights @ pre)[:, None] + weights * 6.0
+    np.testing.assert_allclose(change, np.broadcast_to(expected, (2, 3)), rtol=1e-6)
+    gradient = jax.grad(lambda w: jnp.sum(over_synapses(share)(w, pre, post, jnp.asarray(0.7))))
+    np.testing.assert_allclose(gradient(weights), np.tile(6.0 - 3 * pre, (2, 1)), rtol=1e-6)
+    many = jax.vmap(lambda w: over_synapses(share)(w, pre, post, jnp.asarray(0.7)))
+    np.testing.assert_allclose(many(jnp.stack([weights, weights]))[1], change)
+
+
+@pytest.mark.parametrize(
+    "where, shape",
+    [
+        ({"mask": np.ones((2, 3), bool)}, (2, 3)),
+        ({"edges": EdgeList(np.array([0, 1]), np.array([0, 1]))}, (2,)),
+    ],
+)
+def test_sums_need_all_synapses(where, shape):
+    with pytest.raises(ValueError, match="without mask or edges"):
+        over_synapses(share, **where)(jnp.ones(shape), jnp.ones(3), jnp.ones(2), jnp.asarray(0.7))
+
+
+def test_constants_are_not_summed():
+    with pytest.raises(ValueError, match=r"got the constant 3\.0"):
+        over_synapses(lambda w, *_: sum_pre(3.0) * w)(jnp.ones((2, 2)), None, None, None)

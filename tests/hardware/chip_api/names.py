@@ -191,7 +191,11 @@ class _Check:
                 if given != want:
                     self._wrong(node, f"{function.name} is given {given} for {want}")
             return self._annotated(function.returns) or PLAIN
-        if getattr(node.func, "id", "") in BUILTINS:
+        name = getattr(node.func, "id", "")
+        if name in BUILTINS:
+            for kind in kinds if name in ("int", "float") else ():
+                if kind != PLAIN and not self.types.get(kind, {}).get("int"):
+                    self._wrong(node, f"{kind} is not recorded as a number")
             return PLAIN
         method = getattr(node.func, "attr", "")
         if method == "append":

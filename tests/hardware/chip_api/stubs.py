@@ -25,7 +25,15 @@ class Strict:
     _stubs: ClassVar["Stubs"]
 
     def __getattr__(self, name):
+        handler = self._stubs.handlers.get(f"{type(self).__name__}.{name}")
+        if handler is not None and name in self._spec.get("attributes", {}):
+            return handler(self)
         raise UnknownName(f"{type(self).__name__} has no recorded attribute {name!r}")
+
+    def __int__(self):
+        if not self._spec.get("int"):
+            raise UnknownName(f"{type(self).__name__} is not recorded as a number")
+        return self._number
 
     def __setattr__(self, name, value):
         if not name.startswith("_") and name not in self._spec.get("settable", {}):
