@@ -5,6 +5,8 @@ from ._bundled import digits as digits
 from ._bundled import iris as iris
 from ._cache import DataUnavailable as DataUnavailable
 from ._cifar10 import cifar10 as cifar10
+from ._delayed_xor import DelayedXorTrial as DelayedXorTrial
+from ._delayed_xor import delayed_xor as delayed_xor
 from ._encoding import (
     decode_first_spike as decode_first_spike,
 )
@@ -69,6 +71,8 @@ __all__ = [
     "RandMan",
     "manifold",
     "spike_raster",
+    "delayed_xor",
+    "DelayedXorTrial",
     "nmnist_sim",
     "camera_raster",
     "CameraEvents",
