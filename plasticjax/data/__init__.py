@@ -13,6 +13,9 @@ from ._encoding import (
 from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
+from ._event_recordings import event_raster as event_raster
+from ._event_recordings import nmnist as nmnist
+from ._event_recordings import shd as shd
 from ._higgs import higgs as higgs
 from ._ieeg import ieeg as ieeg
 from ._ieeg import multichannel_oscillations as multichannel_oscillations
@@ -76,4 +79,7 @@ __all__ = [
     "nmnist_sim",
     "camera_raster",
     "CameraEvents",
+    "nmnist",
+    "shd",
+    "event_raster",
 ]
