@@ -108,7 +108,8 @@ def event_raster(
         place.append(values)
     at = np.floor(MICROSECOND * events["t"] / bin_ms).astype(int)
     covered = (at >= 0) & (at < bins)
-    channel = np.ravel_multi_index(tuple(place), size)
+    polarity, row, column = place
+    channel = (polarity * size[1] + row) * size[2] + column
     raster = np.zeros((bins, np.prod(size)), np.float32)
     raster[at[covered], channel[covered]] = 1
     return raster
