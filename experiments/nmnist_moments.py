@@ -37,13 +37,19 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Config:
-    """Time constants, bins and regularisers of the sheet; sizes of ours, for two cores."""
+    """Time constants, bins and regularisers of the sheet; sizes of ours, for two cores.
+
+    At a scale of 0.98 the mean square of the input begins 6 times above its target and the term of
+    the third moment near 500, so that for many epochs nothing else is learnt. At 0.4 it begins at
+    the target.
+    """
 
     seeds: int = 2
-    epochs: int = 12
+    epochs: int = 10
     train_samples: int = 1000
     test_samples: int = 1000
     hidden: int = 64
+    scale: float = 0.4  # of weights, times 1 / sqrt(inputs); 0.98 in the sheet, see below
     bin_ms: float = 3.0
     tau_mem: float = 20.0  # ms
     tau_syn: float = 10.0  # ms
@@ -99,6 +105,7 @@ def initial(key: Key[Array, ""], inputs: int, config: Config) -> SurrogateNetwor
         tau_mem=config.tau_mem,
         tau_syn=config.tau_syn,
         dt=config.bin_ms,
+        scale=config.scale,
         key=key,
         dtype=config.dtype,
     )
@@ -216,7 +223,8 @@ def gain(better: str, worse: str, result: Result):
 
 _PAPER = "D3.11, section 1.2.1.6, on N-MNIST"
 _ORDER = f"{_PAPER}; the default, with 1,000 recordings to learn from, judges the sign; interval "
-_ORDER += "chosen before our first run, one point below 0 for the noise of 1,000 test recordings"
+_ORDER += "chosen before our first run, one point below 0 for the noise of 1,000 test recordings; "
+_ORDER += "the scale of the first weights was lowered after it"
 CLAIMS = (
     *(
         Claim(
