@@ -2,9 +2,9 @@
 
 The example of jaxsnn (electronicvisions/jaxsnn, examples/event): 5 inputs, 100 recurrent
 hidden neurons that fire at most once (the reset potential is far away), 3 label neurons that shall
-fire early or late. Variants of ours: `--set reset=0`, in which neurons may fire many times (the first
-weights then need `--set spikes=` of more than 400), and `--set bias=false`, without the input that
-always fires at time zero.
+fire early or late. Variants of ours: `--set reset=0`, in which neurons may fire many times (with
+the first weights, `--set spikes=` of more than 400 is needed), and `--set bias=false`, without the
+input that always fires at time zero.
 """
 
 from dataclasses import dataclass
