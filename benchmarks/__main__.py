@@ -11,10 +11,12 @@ from benchmarks import (
     _energy_report,
     _evolution_report,
     _report,
+    _spike_trains_report,
     bridge,
     energy,
     evolution,
     first_spike,
+    spike_trains,
 )
 from benchmarks._harness import WorkerFailed
 
@@ -42,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         help="sizes of the scaling table, by default 100 to 1000000",
     )
     _add_common(rules, ",".join(evolution.PEERS))
+    trains = suites.add_parser("spike_trains", help="spike trains and surrogate gradients")
+    trains.add_argument("--threads", type=int, default=_cores())
+    trains.add_argument("--no-memory", action="store_true", help="leave memory out")
+    _add_common(trains, ",".join(spike_trains.PEERS))
     chip = suites.add_parser("bridge", help="the emulated BrainScaleS-2 chip and lowered rules")
     _add_common(chip)
     return parser
@@ -109,7 +115,12 @@ def _measure(options: argparse.Namespace):
         sizes = {"cores": options.cores, "populations": options.populations}
         report = evolution.run(peers, **sizes, **common)
         return report, _evolution_report.lines(report)
-    common |= {"threads": options.threads, "reference": options.reference}
+    common |= {"threads": options.threads}
+    if options.suite == "spike_trains":
+        peers = list(spike_trains.PEERS) if options.peers is None else options.peers
+        report = spike_trains.run(peers, memory=not options.no_memory, **common)
+        return report, _spike_trains_report.lines(report)
+    common |= {"reference": options.reference}
     suite = {"first_spike": first_spike, "energy": energy}[options.suite]
     peers = options.peers
     if peers is None:

@@ -2,7 +2,9 @@
 
 The example of jaxsnn (electronicvisions/jaxsnn, examples/event): 5 inputs, 100 recurrent
 hidden neurons that fire at most once (the reset potential is far away), 3 label neurons that shall
-fire early or late. `--set reset=0` gives the variant in which neurons may fire many times.
+fire early or late. Variants of ours: `--set reset=0`, in which neurons may fire many times (with
+the first weights, `--set spikes=` of more than 400 is needed), and `--set bias=false`, without the
+input that always fires at time zero.
 """
 
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ class Config:
     tau_mem: float = 10.0  # ms
     tau_syn: float = 5.0  # ms
     reset: float = -1000.0  # threshold
+    bias: bool = True  # whether a fifth input fires at time zero
     t_late: float = 2.0  # time of the value 1, tau_syn
     t_end: float = 4.0  # tau_syn
     correct: float = 0.9  # target time of the label neuron, tau_syn
@@ -95,7 +98,7 @@ class Result(NamedTuple):
 
 def initial_weights(key: Key[Array, ""], config: Config) -> Weights:
     size = config.hidden
-    shapes = ((size, 5), (size, size), (3, size))
+    shapes = ((size, 4 + config.bias), (size, size), (3, size))
     normal = (config.input_weights, config.recurrent_weights, config.label_weights)
     return Weights(
         *(
@@ -160,9 +163,10 @@ def accuracy(weights: Weights, times, labels, config: Config) -> Float[Array, ""
     return jnp.mean(jax.lax.map(hit, (times, labels), batch_size=config.batch))
 
 
-def encode(values, config: Config) -> Float[Array, "samples 5"]:
+def encode(values, config: Config) -> Float[Array, "samples inputs"]:
     late = config.t_late * config.tau_syn
-    times = encode_first_spike(np.asarray(values), t_early=0.0, t_late=late, t_bias=0.0)
+    t_bias = 0.0 if config.bias else None
+    times = encode_first_spike(np.asarray(values), t_early=0.0, t_late=late, t_bias=t_bias)
     return jnp.asarray(times, config.dtype)
 
 

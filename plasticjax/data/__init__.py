@@ -5,12 +5,17 @@ from ._bundled import digits as digits
 from ._bundled import iris as iris
 from ._cache import DataUnavailable as DataUnavailable
 from ._cifar10 import cifar10 as cifar10
+from ._delayed_xor import DelayedXorTrial as DelayedXorTrial
+from ._delayed_xor import delayed_xor as delayed_xor
 from ._encoding import (
     decode_first_spike as decode_first_spike,
 )
 from ._encoding import (
     encode_first_spike as encode_first_spike,
 )
+from ._event_recordings import event_raster as event_raster
+from ._event_recordings import nmnist as nmnist
+from ._event_recordings import shd as shd
 from ._higgs import higgs as higgs
 from ._ieeg import ieeg as ieeg
 from ._ieeg import multichannel_oscillations as multichannel_oscillations
@@ -69,7 +74,12 @@ __all__ = [
     "RandMan",
     "manifold",
     "spike_raster",
+    "delayed_xor",
+    "DelayedXorTrial",
     "nmnist_sim",
     "camera_raster",
     "CameraEvents",
+    "nmnist",
+    "shd",
+    "event_raster",
 ]

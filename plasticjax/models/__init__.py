@@ -29,6 +29,10 @@ from ._microcircuit_types import MicrocircuitOutputs as MicrocircuitOutputs
 from ._microcircuit_types import MicrocircuitVoltages as MicrocircuitVoltages
 from ._microcircuit_types import MicrocircuitWeights as MicrocircuitWeights
 from ._microcircuit_types import softplus_rate as softplus_rate
+from ._nir import from_nir as from_nir
+from ._nir import to_nir as to_nir
+from ._nir_circuits import circuits_from_nir as circuits_from_nir
+from ._nir_circuits import circuits_to_nir as circuits_to_nir
 from ._superspike import superspike_gradient as superspike_gradient
 from ._surrogate_network import LayerTrace as LayerTrace
 from ._surrogate_network import LeakyReadout as LeakyReadout
@@ -63,6 +67,10 @@ __all__ = [
     "LayerTrace",
     "NetworkTrace",
     "surrogate_network",
+    "to_nir",
+    "from_nir",
+    "circuits_to_nir",
+    "circuits_from_nir",
     "forward_gradient",
     "first_maximum_errors",
     "stepwise_errors",

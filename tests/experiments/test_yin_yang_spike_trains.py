@@ -67,6 +67,17 @@ def test_a_recurrent_network_learns_and_both_adjoints_give_the_same(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(one).max())
 
 
+def test_without_a_bias_there_are_four_inputs():
+    values = np.array([[0.3, 0.6, 0.7, 0.4]])
+    for bias, inputs in ((True, 5), (False, 4)):
+        config = dataclasses.replace(yin_yang_recurrent.Config.smoke(), bias=bias)
+        times = yin_yang_recurrent.encode(values, config)
+        assert times.shape == (1, inputs)
+        np.testing.assert_allclose(times[0, :4], 10 * values[0], rtol=1e-6)
+        weights = yin_yang_recurrent.initial_weights(jax.random.key(0), config)
+        assert weights.inputs.shape == (config.hidden, inputs)
+
+
 def test_too_many_spikes_stop_a_run():
     config = dataclasses.replace(yin_yang_eventprop.Config.smoke(), spikes=1, hidden=4)
     weights = (30 + jax.numpy.zeros((4, 5)), jax.numpy.ones((3, 4)))
