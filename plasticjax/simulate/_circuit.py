@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from plasticjax.neurons import CurrentLIF, CurrentLIFState
 
 from ._circuit_checks import Values, check_input, check_shape, check_value, delay_rows
+from ._crossing import known_ratio
 from ._membrane import Membrane
 
 
@@ -145,6 +146,7 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
         per_neuron(state.voltage) - rest,
         per_neuron(state.current) / capacitance,
         per_neuron(circuit.refractory),
+        known_ratio(neuron),
     )
     weights = circuit.weights.astype(dtype)
     delays = delay_rows(circuit.delays, count, dtype)

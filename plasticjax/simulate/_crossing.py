@@ -11,6 +11,8 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from plasticjax.neurons import CurrentLIF
@@ -284,6 +286,15 @@ class AnyRatio(AbstractFlow):
             jnp.where(exists, ratio, 0), difference
         )
         return jnp.where(exists, jnp.where(finite, time, jnp.inf), -1)
+
+
+def known_ratio(neuron: CurrentLIF) -> float | None:
+    """tau_mem / tau_syn, if it is known when the function is traced and the same for all neurons:
+    what a closed form needs."""
+    if isinstance(neuron.tau_mem, Tracer) or isinstance(neuron.tau_syn, Tracer):
+        return None
+    ratios = np.unique(np.asarray(neuron.tau_mem) / np.asarray(neuron.tau_syn))
+    return float(ratios[0]) if ratios.size == 1 else None
 
 
 def _above_leak(neuron: CurrentLIF) -> Array:

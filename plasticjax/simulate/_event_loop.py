@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ._circuit import Problem
-from ._membrane import crossing_time, faded, flow, rise_within
+from ._membrane import faded, flow
+from ._next_crossing import wait_for_crossing
 
 
 class Loop(NamedTuple):
@@ -34,11 +35,13 @@ def find_spikes(problem: Problem, input_sources, *, recurrent: bool, t_end: floa
     Each turn of the loop finds the next crossing and the next arrival of each neuron, records the
     earliest spike of all, and takes arrivals. At equal times spikes come first, the neuron with the
     lowest index before others; then arrivals in the order of their inputs, those of spikes last.
-    If all targets of a source share its delay, all neurons take an arrival in the same turn.
+    If all targets of a source share its delay, all neurons take an arrival in the same turn, and a
+    spike without delay arrives in the turn that finds it if nothing else happens at its time.
     Otherwise each takes its own, also ahead of the others, as long as no spike that is yet to come
     can arrive before: the least delay bounds how far.
     """
     membrane, weights, delays, input_times = problem
+    incoming = weights.T
     post, pre = weights.shape
     rows, given = delays.shape[0], input_times.shape[0]
     shared = rows == 1
@@ -56,44 +59,51 @@ def find_spikes(problem: Problem, input_sources, *, recurrent: bool, t_end: floa
         last = loop.last_time[:, None]
         tied = (loop.arrivals == last) & (column > loop.last_column[:, None])
         pending = jnp.where((loop.arrivals > last) | tied, loop.arrivals, jnp.inf)
-        following = jnp.argmin(pending, axis=1).astype(jnp.int32)
-        arrival = jnp.min(pending, axis=1)
+        arrival, following = _least(pending)
 
         until = jnp.minimum(arrival, t_end)
         start = jnp.maximum(loop.clock, loop.release)
         free = start <= until
         gap = jnp.where(free, until - start, 0)
         current = loop.current * faded(membrane, start - loop.clock)
-        rise, _ = rise_within(membrane, loop.voltage, current, gap)
-        wait = crossing_time(membrane, loop.voltage, current, rise)
+        wait = wait_for_crossing(membrane, loop.voltage, current, gap)
         crosses = free & jnp.isfinite(wait)
         crossing = jnp.where(crosses, jnp.minimum(start + wait, until), jnp.inf)
-        spike, winner = jnp.min(crossing), jnp.argmin(crossing).astype(jnp.int32)
+        spike, winner = _least(crossing)
         emits = jnp.isfinite(spike) & (spike <= jnp.min(until))
         fires = emits & (neurons == winner)
 
         ahead = jnp.minimum(spike, jnp.min(until)) + least
         before = arrival < (spike if shared else crossing)
         takes = (arrival <= t_end) & (arrival <= ahead) & before
-        if recurrent:
-            sources = jnp.concatenate([input_sources, inputs + loop.sources])
-        else:
-            sources = input_sources
-        jump = jnp.where(takes, weights[neurons, sources[following]], 0)
-
-        to = jnp.where(fires, crossing, jnp.where(takes, arrival, loop.clock))
-        moved, _ = flow(membrane, loop.voltage, current, jnp.maximum(to - start, 0))
+        room = loop.count < max_spikes
         records = emits & (slots == loop.count)
         arrivals = loop.arrivals
         if recurrent:
+            sources = jnp.concatenate([input_sources, inputs + loop.sources])
             enters = emits & (column == given + loop.count)
-            arrivals = jnp.where(enters, spike + delays[:, inputs + winner][:, None], arrivals)
-        room = loop.count < max_spikes
+            own = spike + delays[:, inputs + winner]
+            arrivals = jnp.where(enters, own[:, None], arrivals)
+        else:
+            sources = input_sources
+        source = sources[following]
+        if recurrent and shared:
+            alone = jnp.sum(crossing <= spike) == 1
+            at_once = emits & room & alone & (own == spike) & (spike < arrival)
+            arrival = jnp.where(at_once, spike, arrival)
+            following = jnp.where(at_once, given + loop.count, following)
+            source = jnp.where(at_once, inputs + winner, source)
+            takes |= at_once
+        weight = incoming[source[0]] if shared else weights[neurons, source]
+        jump = jnp.where(takes, weight, 0)
+
+        to = jnp.where(fires, spike, jnp.where(takes, arrival, loop.clock))
+        moved, _ = flow(membrane, loop.voltage, current, jnp.maximum(to - start, 0))
         return Loop(
             to,
             jnp.where(fires, membrane.reset, moved),
             loop.current * faded(membrane, to - loop.clock) + jump,
-            jnp.where(fires, crossing + membrane.refractory, loop.release),
+            jnp.where(fires, spike + membrane.refractory, loop.release),
             arrivals,
             jnp.where(takes, arrival, loop.last_time),
             jnp.where(takes, following, loop.last_column),
@@ -124,3 +134,12 @@ def find_spikes(problem: Problem, input_sources, *, recurrent: bool, t_end: floa
     end = jax.lax.while_loop(lambda loop: ~loop.done, turn, begin)
     times = jnp.where(jnp.any(jnp.isnan(input_times)), jnp.nan, end.times)
     return times, end.sources, end.overflow
+
+
+def _least(x: Float[Array, "*rows columns"]):
+    """Minimum of the last axis and the first index that has it. On a CPU this takes half the time
+    of `jnp.argmin`, which XLA does not vectorise."""
+    least = jnp.min(x, axis=-1)
+    size = x.shape[-1]
+    index = jnp.where(x <= least[..., None], jnp.arange(size, dtype=jnp.int32), size - 1)
+    return least, jnp.min(index, axis=-1)

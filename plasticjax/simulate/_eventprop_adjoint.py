@@ -6,6 +6,7 @@ $-\\tau_m \\tau_s \\lambda_I$. Both flow backwards in time without jumps at arri
 per spike hold everything. Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ def _backward(inputs, saved, by_time):
         return gradient, by_arrival
 
     gradient, by_input = jax.lax.scan(receive, gradient, (problem.times, input_sources))
-    gradient = _time_constants(problem, input_sources, history, costate, inputs, gradient)
+    if problem.membrane.ratio is None:
+        gradient = _time_constants(problem, input_sources, history, costate, inputs, gradient)
     gradient = gradient._replace(times=by_input)
     none = (np.zeros(x.shape, jax.dtypes.float0) for x in (sources, input_sources))
     return gradient, jnp.zeros_like(times), *none
@@ -98,7 +100,8 @@ def _spike(problem, input_sources, history: History, inputs, carry, visit):
         costate.current.at[spike].set(jnp.where(real, current, 0)),
     )
     membrane = gradient.membrane
-    membrane = membrane._replace(
+    membrane = replace(
+        membrane,
         threshold=membrane.threshold.at[neuron].add(-voltage),
         reset=membrane.reset.at[neuron].add(v),
         refractory=membrane.refractory.at[neuron].add(-by_release),
@@ -140,7 +143,8 @@ def _initial(problem: Problem, history: History, costate: Costate, gradient: Pro
     v, i = _flow_back(membrane, *costate, history.times)
     first = history.real & (history.previous < 0)
     own = gradient.membrane
-    own = own._replace(
+    own = replace(
+        own,
         voltage=own.voltage.at[history.sources].add(jnp.where(first, v, 0)),
         current=own.current.at[history.sources].add(jnp.where(first, i, 0)),
     )
@@ -152,9 +156,8 @@ def _time_constants(problem: Problem, input_sources, history, costate, inputs, g
     potential changes with the time constants follows by differentiation, one spike at a time."""
 
     def potential(taus, spike):
-        changed = problem._replace(
-            membrane=problem.membrane._replace(tau_mem=taus[0], tau_syn=taus[1])
-        )
+        membrane = replace(problem.membrane, tau_mem=taus[0], tau_syn=taus[1])
+        changed = problem._replace(membrane=membrane)
         return response_at(changed, input_sources, history, spike, inputs).potential
 
     def visit(sums, visited):
@@ -166,7 +169,7 @@ def _time_constants(problem: Problem, input_sources, history, costate, inputs, g
     zeros = (gradient.membrane.tau_mem, gradient.membrane.tau_syn)
     visits = jnp.arange(history.times.size), costate.voltage
     (tau_mem, tau_syn), _ = jax.lax.scan(visit, zeros, visits)
-    membrane = gradient.membrane._replace(tau_mem=tau_mem, tau_syn=tau_syn)
+    membrane = replace(gradient.membrane, tau_mem=tau_mem, tau_syn=tau_syn)
     return gradient._replace(membrane=membrane)
 
 

@@ -10,7 +10,14 @@ from jaxtyping import Array, Float
 from plasticjax.neurons import CurrentLIF
 
 from ._arrival_order import arrival_order
-from ._crossing import AbstractFlow, AnyRatio, DoubleTimeConstant, EqualTimeConstants, NonLeaky
+from ._crossing import (
+    AbstractFlow,
+    AnyRatio,
+    DoubleTimeConstant,
+    EqualTimeConstants,
+    NonLeaky,
+    known_ratio,
+)
 
 
 def first_spike_times(
@@ -208,15 +215,8 @@ def _spike_change(neuron, weights, times, spikes, partials, tangents):
 
 
 def _choose_flow(neuron: CurrentLIF) -> type[AbstractFlow]:
-    """Closed forms need the ratio of time constants when the function is traced."""
-    tau_mem, tau_syn = neuron.tau_mem, neuron.tau_syn
-    if isinstance(tau_mem, Tracer) or isinstance(tau_syn, Tracer):
-        return AnyRatio
-    ratio = np.asarray(tau_mem) / np.asarray(tau_syn)
-    for value, flow in ((1, EqualTimeConstants), (2, DoubleTimeConstant), (np.inf, NonLeaky)):
-        if np.all(ratio == value):
-            return flow
-    return AnyRatio
+    closed = {1: EqualTimeConstants, 2: DoubleTimeConstant, np.inf: NonLeaky}
+    return closed.get(known_ratio(neuron), AnyRatio)
 
 
 def _check_shapes(neuron, weights, times):

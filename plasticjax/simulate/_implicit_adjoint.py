@@ -49,10 +49,13 @@ def _implicit_times_jvp(primals, tangents, *, inputs):
     slopes, matrix = jax.vmap(row)(spikes)
     usable = history.real & (slopes > 0)
     scale = jnp.where(usable, 1 / jnp.where(usable, slopes, 1), 0)
-    problem_dot = fill_tangents(problem, tangents[0])
-    at_rest = jax.vmap(
-        lambda spike: jax.jvp(lambda p: excess(p, spike), (problem,), (problem_dot,))[1]
-    )(spikes)
+    moves = jax.tree.map(lambda dx: dx is not None, tangents[0], is_leaf=lambda dx: dx is None)
+    moving, fixed = eqx.partition(problem, moves)
+
+    def excesses(moving):
+        return jax.vmap(lambda spike: excess(eqx.combine(moving, fixed), spike))(spikes)
+
+    _, at_rest = jax.jvp(excesses, (moving,), (tangents[0],))
     lower = scale[:, None] * jnp.where(history.real[:, None], matrix, 0)
     change = jax.scipy.linalg.solve_triangular(
         lower, -scale * at_rest, lower=True, unit_diagonal=True
