@@ -329,8 +329,8 @@ CLAIMS = (
         statement="accuracy without recurrence (%)",
         paper_value=75.0,
         # Met by chance: a membrane keeps a tenth of a burst over the pause, and some seeds read it.
-        source=f"{_SHEET}; at most this much is expected. 85 % after 300 updates of ours (2 seeds): "
-        "not reproduced there",
+        source=f"{_SHEET}; at most this much is expected. 85 % after 300 updates of ours "
+        "(2 seeds): not reproduced there",
         measure=partial(accuracy_of, "not recurrent"),
         accept={"default": (0.0, 75.0), "paper": (0.0, 75.0)},
     ),

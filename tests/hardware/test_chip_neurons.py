@@ -103,6 +103,7 @@ def reference(inputs, until, weight=63.0, tau=10.0):
     return np.array(spikes)
 
 
+@pytest.mark.slow
 def test_spike_times_converge_to_the_event_driven_ones(x64):
     inputs = np.round(np.sort(np.random.default_rng(1).uniform(0, 60, 50)) * 125) / 125
     exact = reference(inputs, 40.0)[:8]

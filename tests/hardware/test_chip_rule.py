@@ -190,6 +190,7 @@ def test_a_lowered_rule_runs_as_integers_written_by_hand():
     assert lowered[0].tolist() == [11, 44, 61, 62] and lowered[-1].max() < 30
 
 
+@pytest.mark.slow
 def test_many_rules_on_as_many_chips():
     targets = (1.0, 7.0)
 

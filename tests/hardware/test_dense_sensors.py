@@ -77,6 +77,7 @@ def assert_equal_runs(one_by_one, all_at_once):
         np.testing.assert_allclose(held, np.asarray(getattr(second, name)), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_random_networks_of_a_calibrated_chip(seed):
     runs = both(CALIBRATED, seed)
