@@ -8,7 +8,7 @@ import time
 
 from benchmarks._workers._protocol import Measure, serve
 
-PART = 32  # samples of a batch whose gradient the grid takes at once
+PART = 16  # samples of a batch whose gradient the grid takes at once
 
 
 def prepare(case: dict) -> tuple[Measure, dict]:
