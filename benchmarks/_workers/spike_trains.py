@@ -8,6 +8,8 @@ import time
 
 from benchmarks._workers._protocol import Measure, serve
 
+PART = 16  # samples of a batch whose gradient the grid takes at once
+
 
 def prepare(case: dict) -> tuple[Measure, dict]:
     import jax
@@ -135,23 +137,30 @@ def _grid(case: dict):
     plastic, static = eqx.partition(eqx.tree_at(places, network, weights), eqx.is_array)
     optimizer = optax.adam(case["learning_rate"])
 
+    def loss(plastic, rasters, labels):
+        network = eqx.combine(plastic, static)
+        # Time stays the first axis, so that scans need not move it.
+        traces = jax.vmap(network, in_axes=1, out_axes=1)(rasters)
+        return jax.vmap(membrane_loss, (1, 0))(traces.readout, labels).mean()
+
     @jax.jit
     def step(plastic, state, rasters, labels):
-        def loss(plastic):
-            network = eqx.combine(plastic, static)
-            # Time stays the first axis, so that scans need not move it.
-            traces = jax.vmap(network, in_axes=1, out_axes=1)(rasters)
-            return jax.vmap(membrane_loss, (1, 0))(traces.readout, labels).mean()
+        def part(inputs):
+            return jax.value_and_grad(loss)(plastic, *inputs)
 
-        value, gradient = jax.value_and_grad(loss)(plastic)
+        parts = jax.lax.map(part, (rasters, labels))
+        value, gradient = jax.tree.map(lambda leaf: leaf.mean(0), parts)
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(plastic, updates), state, value
 
+    def split(rasters, labels):
+        """Parts of a batch whose traces fit into the cache."""
+        size = min(case["batch"], PART)
+        rasters = rasters.reshape(-1, size, *rasters.shape[1:])
+        return jnp.moveaxis(rasters, 2, 1), labels.reshape(-1, size)
+
     state = optimizer.init(plastic)
-    pieces = [
-        (jnp.moveaxis(inputs, 1, 0), labels)
-        for inputs, labels in _pieces(rasters, labels, case["batch"])
-    ]
+    pieces = [split(*piece) for piece in _pieces(rasters, labels, case["batch"])]
     return _timed(step, (plastic, state), pieces, case["batch"], case["steps"]), {}
 
 

@@ -261,6 +261,8 @@ def decay(dt: float, tau: Time, dtype) -> Float[Array, "..."]:
 
 
 def _checkpointed_scan(step, carry, inputs, chunk):
+    # Slopes and resets are cheaper to compute again from the potential than to store.
+    step = jax.checkpoint(step, prevent_cse=False)
     if chunk is None:
         return jax.lax.scan(step, carry, inputs)[1]
     steps = len(inputs)

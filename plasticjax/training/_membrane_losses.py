@@ -14,7 +14,10 @@ def max_over_time(readout: Float[Array, "steps classes"]) -> Float[Array, " clas
     Returns:
         The maxima, [classes] (dimensionless).
     """
-    when = jnp.argmax(readout, axis=0)
+    steps = jnp.arange(len(readout))[:, None]
+    # Two plain reductions, which are faster than an argmax on a CPU.
+    highest = readout == jnp.max(readout, axis=0)
+    when = jnp.min(jnp.where(highest, steps, len(readout)), axis=0)
     return jnp.take_along_axis(readout, when[None], axis=0)[0]
 
 

@@ -110,6 +110,11 @@ def test_of_equal_maxima_the_first_gets_the_gradient():
     np.testing.assert_array_equal(gradient[:, 0], [1, 0, 0, 0, 0, 0, 0])
 
 
+def test_a_maximum_over_what_is_not_a_number_is_none():
+    readout = jnp.zeros((7, 2)).at[3, 0].set(jnp.nan).at[4, 1].set(2.0)
+    np.testing.assert_array_equal(max_over_time(readout), [np.nan, 2.0])
+
+
 def test_it_is_vmap_and_jit_safe(x64):
     network, spikes = case()
     batch = jnp.stack([spikes, spikes[::-1]])
