@@ -3,6 +3,7 @@
 The kind of the case says which. Work is spread over CPU devices, one for each core.
 """
 
+import os
 import time
 
 from benchmarks._workers._protocol import Measure, serve
@@ -168,5 +169,12 @@ def _grid(case):
     return GenomeSpec(("x0", "x1"), (ADD, SUB, MUL, DIV, constant(1.0)), columns, rows, levels_back)
 
 
+def _prepare_on_own_cores(case: dict) -> tuple[Measure, dict]:
+    """One device would else spread its loops over threads on the other cores."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: case["cores"]])
+    return prepare(case)
+
+
 if __name__ == "__main__":
-    serve(prepare)
+    serve(_prepare_on_own_cores)
