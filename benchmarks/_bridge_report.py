@@ -16,7 +16,7 @@ def lines(report: dict) -> Iterator[str]:
         neurons = case["hemispheres"] * case["columns"]
         middle, low, high = chip["biological_time"]
         yield (
-            f"  {name:30}{neurons} neurons, step {case['dt_us']} us, {chip['rate_hz']:.0f} Hz "
+            f"  {name:31} {neurons} neurons, step {case['dt_us']} us, {chip['rate_hz']:.0f} Hz "
             f"biological: {chip['chip_time']:.2g} of chip time, {middle:.3g} [{low:.3g}, "
             f"{high:.3g}] of biological time, compiled in {chip['compile_seconds']:.0f} s"
         )
