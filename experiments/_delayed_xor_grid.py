@@ -1,5 +1,6 @@
 """The baseline of the delayed exclusive or: the neurons on a grid, with surrogate gradients."""
 
+from functools import partial
 from typing import Protocol
 
 import jax
@@ -11,40 +12,23 @@ from plasticjax.models import LeakyReadout, SurrogateLayer, SurrogateNetwork
 from plasticjax.neurons import FastSigmoidSurrogate
 from plasticjax.training import max_over_time, membrane_loss
 
-from ._delayed_xor_network import Measures
+from ._delayed_xor_network import Measures, draw
+from ._delayed_xor_network import Setting as NetworkSetting
 
 DT = 1.0  # ms
 
 
-class Setting(Protocol):
-    """What the configuration of the experiment says about the network."""
+class Setting(NetworkSetting, Protocol):
+    """That of the network without a grid, and what the grid needs besides."""
 
     @property
-    def hidden(self) -> int: ...
-    @property
-    def tau_mem(self) -> float: ...
-    @property
-    def tau_syn(self) -> float: ...
-    @property
-    def input_weights(self) -> tuple[float, float]: ...
-    @property
-    def recurrent_scale(self) -> float: ...
-    @property
     def surrogate(self) -> float: ...
-    @property
-    def t_end(self) -> float: ...
-    @property
-    def dtype(self) -> str: ...
 
 
 def initial(key: Key[Array, ""], config: Setting) -> SurrogateNetwork:
     """Weights as in the network without a grid; no delays and no refractory time."""
     size = config.hidden
-
-    def normal(number, shape, mean, sd):
-        own = jax.random.fold_in(key, number)
-        return mean + sd * jax.random.normal(own, shape, config.dtype)
-
+    normal = partial(draw, key, config.dtype)
     layer = SurrogateLayer(
         normal(0, (size, 3), *config.input_weights),
         normal(1, (size, size), 0.0, config.recurrent_scale / size**0.5),

@@ -1,5 +1,6 @@
 """A recurrent network with delays that answers by which of two neurons fires first after GO."""
 
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -92,13 +93,14 @@ class Measures(NamedTuple):
     overflow: Float[Array, ""]  # whether there was no room for all
 
 
+def draw(key: Key[Array, ""], dtype: str, number: int, shape, mean=0.0, sd=1.0):
+    """Normal numbers for the parameters with this number."""
+    return mean + sd * jax.random.normal(jax.random.fold_in(key, number), shape, dtype)
+
+
 def initial(key: Key[Array, ""], config: Setting) -> Parameters:
     size = config.hidden
-
-    def normal(number, shape, mean=0.0, sd=1.0):
-        own = jax.random.fold_in(key, number)
-        return mean + sd * jax.random.normal(own, shape, config.dtype)
-
+    normal = partial(draw, key, config.dtype)
     return Parameters(
         normal(0, (size, 3), *config.input_weights),
         normal(1, (size, size), 0.0, config.recurrent_scale / size**0.5),

@@ -302,26 +302,19 @@ CLAIMS = (
         measure=deviation,
         accept={"smoke": (0, 1e-10), "default": (0, 1e-10), "paper": (0, 1e-10)},
     ),
-    Claim(
-        statement="cosine that the forward rule loses from one to four layers",
-        paper_value=0.3,
-        source=_EXPECTED,
-        measure=partial(fall, "forward"),
-        accept=_LOWER,
-    ),
-    Claim(
-        statement="cosine that e-prop loses from one to four layers",
-        paper_value=0.3,
-        source=_EXPECTED,
-        measure=partial(fall, "e-prop"),
-        accept=_LOWER,
-    ),
-    Claim(
-        statement="cosine that own spikes as factor lose from one to four layers",
-        paper_value=0.3,
-        source=_EXPECTED,
-        measure=partial(fall, "own spikes"),
-        accept=_LOWER,
+    *(
+        Claim(
+            statement=f"cosine that {name} from one to four layers",
+            paper_value=0.3,
+            source=_EXPECTED,
+            measure=partial(fall, rule),
+            accept=_LOWER,
+        )
+        for rule, name in (
+            ("forward", "the forward rule loses"),
+            ("e-prop", "e-prop loses"),
+            ("own spikes", "own spikes as factor lose"),
+        )
     ),
     Claim(
         statement="cosine that the forward rule loses in a recurrent layer",

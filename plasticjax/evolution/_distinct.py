@@ -66,8 +66,9 @@ def evaluate_distinct(
     if objective.short:
         # Short programs come first: who is judged by which code must not depend on the others.
         behind = (objective.sizes(individuals)[first] > objective.short).astype(jnp.int32)
-        order = jnp.argsort(jnp.where(jnp.arange(total) < count, behind, 2), stable=True)
-        bounds = [0, jnp.sum((behind == 0) & (jnp.arange(total) < count)), count]
+        group = jnp.where(jnp.arange(total) < count, behind, 2)
+        order = jnp.argsort(group, stable=True)
+        bounds = [0, jnp.sum(group == 0), count]
         first, place = first[order], jnp.argsort(order)[place]
 
     def chunk(index, found, start, stop):

@@ -202,10 +202,15 @@ def _apply(spec, primitive, read, theta, like):
     return Computed(value, fault)
 
 
-def _interpret(spec, genome, theta, values, run):
-    op = genome.op
+def _active_operations(spec, genome):
+    """The operation of each node; one past the last where no output depends on the node."""
     if isinstance(genome, Genomes):
-        op = jnp.where(active_nodes(spec, genome), op, len(spec.primitives))
+        return jnp.where(active_nodes(spec, genome), genome.op, len(spec.primitives))
+    return genome.op
+
+
+def _interpret(spec, genome, theta, values, run):
+    op = _active_operations(spec, genome)
     first = jnp.stack(values)
     places = jnp.zeros((op.shape[0], *first.shape[1:]), first.dtype)
     known = Computed(jnp.concatenate([first, places]))
@@ -232,9 +237,7 @@ def _interpret(spec, genome, theta, values, run):
 
 def _unrolled(spec, genome, theta, values):
     """Without a loop or a gather: under `vmap`, passes over numbers that lie side by side."""
-    op = genome.op
-    if isinstance(genome, Genomes):
-        op = jnp.where(active_nodes(spec, genome), op, len(spec.primitives))
+    op = _active_operations(spec, genome)
     nothing = _nothing(spec, values[0])
     known = [nothing._replace(value=value) for value in values]
 

@@ -131,15 +131,13 @@ class Objective(eqx.Module):
 
         everyone = ([front(program) for program in programs], keys, settings)
         count = len(jax.tree.leaves(self.environments)[0])
-        if len(keys) == 1:
-            # Not batched, so that the choice between primitives is a branch.
-            only = jax.tree.map(lambda leaf: leaf[0], everyone)
-            many = lambda *environment: test(*only, *environment)[None]  # noqa: E731
-        else:
+
+        def many(*environment):
+            if len(keys) == 1:  # not batched, so that the choice between primitives is a branch
+                return test(*jax.tree.map(lambda leaf: leaf[0], everyone), *environment)[None]
             # Individuals are the inner axis: what differs between them lies side by side.
-            many = lambda *environment: jax.vmap(  # noqa: E731
-                lambda one: test(*one, *environment)
-            )(everyone)
+            return jax.vmap(lambda one: test(*one, *environment))(everyone)
+
         found = jax.vmap(many)(self.environments, jnp.arange(count))
         if found.shape != (count, len(keys)):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The order in which inputs arrive."""
+"""The order in which inputs arrive, and which is next."""
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,29 @@ def arrival_order(times: Float[Array, " pre"]) -> Int[Array, " pre"]:
     if times.dtype == jnp.float64:
         return _sort_bits(times)
     return _rank(times) if times.shape[0] <= 512 else jnp.argsort(times)
+
+
+def next_arrival(
+    arrivals: Float[Array, "rows columns"],
+    last_time: Float[Array, " rows"],
+    last_column: Int[Array, " rows"],
+) -> tuple[Float[Array, " rows"], Int[Array, " rows"]]:
+    """Time and column of the first arrival of each row after the last one that was taken.
+
+    At equal times columns come in their order.
+    """
+    last, column = last_time[:, None], jnp.arange(arrivals.shape[1])
+    tied = (arrivals == last) & (column > last_column[:, None])
+    return earliest(jnp.where((arrivals > last) | tied, arrivals, jnp.inf))
+
+
+def earliest(x: Float[Array, "*rows columns"]):
+    """Minimum of the last axis and the first index that has it. On a CPU this takes half the time
+    of `jnp.argmin`, which XLA does not vectorise."""
+    smallest = jnp.min(x, axis=-1)
+    size = x.shape[-1]
+    index = jnp.where(x <= smallest[..., None], jnp.arange(size, dtype=jnp.int32), size - 1)
+    return smallest, jnp.min(index, axis=-1)
 
 
 def _sort_bits(times):

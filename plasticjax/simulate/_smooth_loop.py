@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from ._arrival_order import earliest, next_arrival
 from ._integrator import Integrator, controller_of
 from ._smooth_circuit import SmoothProblem
 from ._smooth_flow import advance, crossing_time, field, find_crossing, if_any, slope
@@ -75,11 +76,7 @@ def find_smooth_spikes(
     advance_all = jax.vmap(partial(advance, solver), (0, None, 0, 0, 0, None))
 
     def turn(loop: Loop) -> Loop:
-        last = loop.last_time[:, None]
-        tied = (loop.arrivals == last) & (column > loop.last_column[:, None])
-        pending = jnp.where((loop.arrivals > last) | tied, loop.arrivals, jnp.inf)
-        following = jnp.argmin(pending, axis=1).astype(jnp.int32)
-        arrival = jnp.min(pending, axis=1)
+        arrival, following = next_arrival(loop.arrivals, loop.last_time, loop.last_column)
         held = loop.release > loop.time
         ends_of_clamps = jnp.where(held, loop.release, jnp.inf)
         stop = jnp.minimum(jnp.minimum(jnp.min(arrival), jnp.min(ends_of_clamps)), t_end).astype(
@@ -114,7 +111,7 @@ def find_smooth_spikes(
         )
         waits = jnp.where(at_once, 0, jnp.where(crossing.exists, waits, jnp.inf))
         waits = jnp.where(emits, jnp.inf, waits)
-        wait, winner = jnp.min(waits), jnp.argmin(waits).astype(jnp.int32)
+        wait, winner = earliest(waits)
         found = jnp.isfinite(wait)
 
         accepted = emits | (good & ~found)
