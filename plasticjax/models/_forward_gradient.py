@@ -1,7 +1,6 @@
 """Gradients of spiking networks that are computed forwards in time, from what a synapse can see."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -10,7 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from plasticjax.neurons import AbstractSurrogate
 
-from ._surrogate_network import LeakyReadout, SurrogateLayer, SurrogateNetwork
+from ._propagated_gradient import eligibility_rule, propagated_gradient
+from ._surrogate_network import SurrogateNetwork
 
 
 def first_maximum_errors(
@@ -61,10 +61,11 @@ def forward_gradient(
 ) -> SurrogateNetwork:
     r"""A gradient of the loss by all weights, in one pass forwards in time.
 
-    Each synapse keeps an eligibility: how the potential of its neuron depends on it, times a factor
-    of that neuron, filtered as the readout filters spikes. Errors of the readout reach the neuron
-    by feedback weights. For one hidden layer without recurrence, with the defaults and a detached
-    reset, this is the gradient of backpropagation through time. Everything else approximates it:
+    Each synapse follows the rule `plasticity.EProp`: its eligibility is how the potential of its
+    neuron depends on it, times a factor of that neuron, filtered as the readout filters spikes.
+    Errors of the readout reach the neuron by feedback weights. For one hidden layer without
+    recurrence, with the defaults and a detached reset, this is the gradient of backpropagation
+    through time. Everything else approximates it:
 
     - `errors=stepwise_errors`, `TriangleSurrogate` and recurrent layers: e-prop (Bellec et al.
       2020), which leaves out how neurons act on each other;
@@ -110,12 +111,13 @@ def forward_gradient(
         network.hidden, trace.hidden, below[:-1], feedback, strict=True
     ):
         slope = (layer.surrogate if surrogate is None else surrogate)(own.voltage - 1)
-        accumulate = partial(_accumulate, layer, network.readout, own.spikes, slope, gated)
+        rule = eligibility_rule(layer, *network.readout.decays)
+        reset = own.spikes if gated else jnp.zeros_like(own.spikes)
         signal = error @ weights.T
-        found.append(accumulate(seen, signal))
+        found.append(propagated_gradient(rule, seen, slope, reset, signal))
         if layer.recurrent is not None:
             earlier = jnp.concatenate([jnp.zeros_like(own.spikes[:1]), own.spikes[:-1]])
-            found.append(accumulate(earlier, signal))
+            found.append(propagated_gradient(rule, earlier, slope, reset, signal))
     found.append(error.T @ network.readout.filter(below[-1]))
     nothing = jax.tree.map(lambda leaf: None, network)
     return eqx.tree_at(_plastic(network), nothing, found, is_leaf=lambda leaf: leaf is None)
@@ -133,31 +135,6 @@ def _plastic(network: SurrogateNetwork):
         return [*found, tree.readout.weights]
 
     return places
-
-
-def _accumulate(layer: SurrogateLayer, readout: LeakyReadout, fired, slope, gated, seen, signal):
-    """Sum over time of the signal of each neuron times the filtered eligibility of its synapses."""
-    alpha, beta = (jnp.broadcast_to(d, fired.shape[1:]) for d in layer.decays)
-    gain = 1 - beta if layer.normalised else jnp.ones_like(beta)
-    keeps = 1 - fired if gated else jnp.ones_like(fired)
-    fast, slow = readout.decays
-
-    def step(carry, at):
-        traces, eligibility, current, potential, total = carry
-        seen, keep, slope, signal = at
-        total += signal[:, None] * potential
-        potential, current = (
-            slow * potential + current,
-            fast * current + slope[:, None] * eligibility,
-        )
-        eligibility = (beta[:, None] * eligibility + gain[:, None] * traces) * keep[:, None]
-        traces = alpha[:, None] * traces + seen
-        return (traces, eligibility, current, potential, total), None
-
-    zero = jnp.zeros((fired.shape[1], seen.shape[1]), fired.dtype)
-    begin = (zero,) * 5
-    (*_, potential, total), _ = jax.lax.scan(step, begin, (seen, keeps, slope, signal[:-1]))
-    return total + signal[-1][:, None] * potential
 
 
 def _symmetric(network: SurrogateNetwork):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from plasticjax.neurons import AbstractSurrogate
 from plasticjax.simulate import double_exponential
 
+from ._propagated_gradient import eligibility_rule, propagated_gradient
 from ._surrogate_network import SurrogateLayer
 
 
@@ -30,7 +31,8 @@ def superspike_gradient(
 
     with errors $e_k = \alpha * (\hat S_k - S_k)$
 
-    for the last layer; others get the errors by feedback weights. With one layer without
+    for the last layer; others get the errors by feedback weights. Synapses follow the rule
+    `plasticity.EProp`. With one layer without
     recurrence, detached reset and `gated`, this is the gradient of backpropagation through time of
     $\frac12 \sum_t dt\, e_k(t)^2$.
 
@@ -72,43 +74,25 @@ def superspike_gradient(
         )
     dt = layers[-1].dt
 
-    def smooth(trains):
-        return double_exponential(trains, rise=rise, decay=decay, dt=dt)
-
-    error = smooth(targets - seen)
-    # Errors and eligibilities are both filtered; filtering the errors back saves the second filter.
-    back = dt * smooth(error[::-1])[::-1]
+    error = double_exponential(targets - seen, rise=rise, decay=decay, dt=dt)
+    # Eligibilities go through the same filter, in the form of a readout that is one step behind.
+    fast, slow = (jnp.exp(-dt / jnp.asarray(tau, error.dtype)) for tau in (rise, decay))
+    late = jnp.concatenate([jnp.zeros_like(error[:1]), error])
+    late *= dt * (slow - fast) / (decay - rise)
     found = []
     inputs = [spikes, *(trace.spikes for trace in traces[:-1])]
     for layer, trace, seen, weights in zip(
         layers, traces, inputs, [*feedback, jnp.eye(outputs, dtype=error.dtype)], strict=True
     ):
         slope = (layer.surrogate if surrogate is None else surrogate)(trace.voltage - 1)
-        signal = (back @ weights.T) * slope
-        gradient = -_correlate(layer, signal, trace.spikes, seen, gated)
+        rule = eligibility_rule(layer, fast, slow)
+        reset = trace.spikes if gated else jnp.zeros_like(trace.spikes)
+        gradient = -propagated_gradient(rule, seen, slope, reset, late @ weights.T)
         nothing = jax.tree.map(lambda leaf: None, layer)
         found.append(
             eqx.tree_at(lambda x: x.weights, nothing, gradient, is_leaf=lambda leaf: leaf is None)
         )
     return tuple(found)
-
-
-def _correlate(layer: SurrogateLayer, signal, fired, seen, gated):
-    """Sum over time of the signal of each neuron times how its potential depends on its weights."""
-    alpha, beta = (jnp.broadcast_to(decay, fired.shape[1:]) for decay in layer.decays)
-    gain = 1 - beta if layer.normalised else jnp.ones_like(beta)
-    keeps = 1 - fired if gated else jnp.ones_like(fired)
-
-    def step(carry, at):
-        traces, eligibility, total = carry
-        signal, keep, seen = at
-        total += signal[:, None] * eligibility
-        eligibility = (beta[:, None] * eligibility + gain[:, None] * traces) * keep[:, None]
-        return (alpha[:, None] * traces + seen, eligibility, total), None
-
-    zero = jnp.zeros((fired.shape[1], seen.shape[1]), fired.dtype)
-    (*_, total), _ = jax.lax.scan(step, (zero, zero, zero), (signal, keeps, seen))
-    return total
 
 
 def _symmetric(layers):

@@ -14,6 +14,9 @@ from ._eligibility import EpisodicReward as EpisodicReward
 from ._eligibility import Filtered as Filtered
 from ._eligibility import RewardModulated as RewardModulated
 from ._eligibility import ToEligibility as ToEligibility
+from ._eprop import EProp as EProp
+from ._eprop import EPropNeuron as EPropNeuron
+from ._eprop import EPropSynapse as EPropSynapse
 from ._event_rule import event_rule as event_rule
 from ._flow import Signals as Signals
 from ._flow import flow as flow
@@ -22,6 +25,8 @@ from ._hebb import Hebb as Hebb
 from ._increment import increment as increment
 from ._inhibitory_stdp import InhibitoryDepression as InhibitoryDepression
 from ._inhibitory_stdp import inhibitory_stdp as inhibitory_stdp
+from ._input_balance import InputBalance as InputBalance
+from ._input_balance import InputStatistics as InputStatistics
 from ._natural_gradient import AttenuatedWeight as AttenuatedWeight
 from ._natural_gradient import EuclideanGradient as EuclideanGradient
 from ._natural_gradient import NaturalGradient as NaturalGradient
@@ -111,6 +116,9 @@ __all__ = [
     "RewardModulated",
     "EpisodicReward",
     "Filtered",
+    "EProp",
+    "EPropSynapse",
+    "EPropNeuron",
     "UrbanczikSenn",
     "SomaDendrite",
     "NaturalGradient",
@@ -136,4 +144,6 @@ __all__ = [
     "ClopathPre",
     "ClopathPost",
     "SynapticScaling",
+    "InputBalance",
+    "InputStatistics",
 ]

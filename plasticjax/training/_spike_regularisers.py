@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from plasticjax.plasticity import InputBalance, InputStatistics
+
 
 class InputMoments(NamedTuple):
     """Raw moments of the input of each neuron over samples and steps.
@@ -76,8 +78,7 @@ def moment_gradient(
 ) -> Float[Array, "post pre"]:
     r"""The gradient of `moment_penalty` by the weights, where presynaptic traces stay as they are.
 
-    Local: the trace of the synapse times a polynomial of the input of the neuron, whose three
-    factors change slowly.
+    Local: the sum over all samples and steps of what `plasticity.InputBalance` does.
 
     Args:
         current: weighted input, $\sum_j w_{ij} s_j$, [batch, steps, post] (units of the threshold).
@@ -90,11 +91,8 @@ def moment_gradient(
 
     Source: deliverable D3.11, section 1.2.1.6; derived from `moment_penalty`.
     """
-    moments = input_moments(current)
-    first, second, third = jnp.broadcast_to(jnp.asarray(strength, current.dtype), (3,))
-    factor = 2 * first * moments.first / target
-    factor += 4 * second / target * (moments.second / target - 1) * current
-    factor += 6 * third * moments.third / target**3 * current**2
+    rule = InputBalance(target, *jnp.broadcast_to(jnp.asarray(strength, current.dtype), (3,)))
+    factor = rule.imbalance(InputStatistics(current, *input_moments(current)))
     batch, steps, post = current.shape
     return jnp.einsum("bti,btj->ij", factor, traces) / (batch * steps * post)
 
