@@ -9,6 +9,7 @@ import pytest
 
 from plasticjax.neurons import CurrentLIF, CurrentLIFState
 from plasticjax.simulate import GridStepper, arrivals_on_grid, first_spike_times, scan_steps
+from tests.simulate.circuits import CONFIGURATIONS, POST, T_END, draw_circuit, solve
 from tests.simulate.layers import NEURONS, draw_layer
 
 
@@ -44,6 +45,41 @@ def test_first_spikes_converge_at_first_order(x64, name):
     slope = np.polyfit(np.log(widths), np.log(errors), 1)[0]
     assert 0.8 < slope < 1.2
     assert errors[-1] < 2 * widths[-1]
+
+
+@pytest.mark.parametrize("name", ["feed-forward", "recurrent"])
+def test_spike_trains_of_a_circuit_converge_at_first_order(x64, name):
+    circuit, inputs = draw_circuit(3, **CONFIGURATIONS[name])
+    spikes = solve(circuit, inputs)
+    exact, sources = np.asarray(spikes.times), np.asarray(spikes.sources)
+    assert (sources >= 0).sum() > 15 and not spikes.overflow
+    trains = [exact[sources == neuron] for neuron in range(POST)]
+    widths = 2.0 ** -np.arange(6, 11)
+    errors = []
+    for dt in widths:
+        fired = _run_circuit(circuit, inputs, float(dt), round(T_END / dt))
+        found = [dt * (1 + np.flatnonzero(train)) for train in fired.T]
+        assert [len(train) for train in found] == [len(train) for train in trains]
+        errors.append(max(np.abs(a - b).max() for a, b in zip(found, trains, strict=True)))
+    slope = np.polyfit(np.log(widths), np.log(errors), 1)[0]
+    assert 0.8 < slope < 1.2
+
+
+def _run_circuit(circuit, inputs, dt, steps):
+    """Spikes [steps, post] of a circuit without delays; its own arrive in the step after."""
+    stepper = GridStepper(circuit.neuron, dt)
+    arriving = arrivals_on_grid(
+        circuit.weights[:, inputs.sources], inputs.times, dt=dt, steps=steps
+    )
+
+    def step(carry, arriving):
+        carry, fired = carry
+        arriving = arriving + circuit.recurrent @ fired.astype(arriving.dtype)
+        carry, output = stepper(carry, arriving)
+        return (carry, output.spikes), output.spikes
+
+    begin = stepper.initial(POST), jnp.zeros(POST, bool)
+    return np.asarray(scan_steps(step, begin, arriving)[1])
 
 
 @pytest.mark.parametrize("name", ["equal", "non-leaky", "other"])
