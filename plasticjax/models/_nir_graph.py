@@ -54,14 +54,20 @@ def read_chain(graph: "nir.NIRGraph") -> Iterator[Link]:
     import nir
 
     nodes, edges = _flat(graph)
+    unknown = sorted({name for edge in edges for name in edge} - set(nodes))
+    if unknown:
+        raise ValueError(f"the graph has edges to nodes {unknown}, which it does not have")
     after: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in sorted(set(edges)):
         after[source].append(target)
     starts = [name for name, node in nodes.items() if isinstance(node, nir.Input)]
     if len(starts) != 1:
         raise ValueError(f"the graph has inputs {starts}; exactly one is required")
-    here = _only(after, starts[0])
+    here, seen = _only(after, starts[0]), set()
     while not isinstance(nodes[here], nir.Output):
+        if here in seen:
+            raise ValueError(f"node {here!r} is reached again; a chain to an output is required")
+        seen.add(here)
         weights = _weights(here, nodes[here])
         here = _only(after, here)
         neurons = nodes[here]

@@ -183,6 +183,12 @@ def test_other_wirings_are_refused():
     more = [nir.Linear(np.ones((6, 6))) for _ in range(2)]
     with pytest.raises(ValueError, match=r"'n1' leads to .* a chain is required"):
         from_nir(chain(LINEAR, neurons(), *more, edges=edges))
+    circle = [("input", "n0"), ("n0", "n1"), ("n1", "n2"), ("n2", "n3"), ("n3", "n4"), ("n4", "n1")]
+    round_about = chain(LINEAR, neurons(), more[0], neurons(), more[1], edges=circle)
+    with pytest.raises(ValueError, match="'n2' is reached again"):
+        from_nir(round_about)
+    with pytest.raises(ValueError, match=r"edges to nodes \['n9'\]"):
+        from_nir(chain(LINEAR, edges=[("input", "n9")]))
     with pytest.raises(ValueError, match=r"inputs \[\]; exactly one"):
         from_nir(nir.NIRGraph({"a": LINEAR}, [], metadata={}, type_check=False))
     with pytest.raises(ValueError, match="dt is 0"):
