@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 FRAME = 34  # pixels
 MARGIN = 3  # where a digit of 28 pixels lies
@@ -36,24 +36,34 @@ class CameraEvents(NamedTuple):
 
 
 def nmnist_sim(
-    image: Float[Array, "height width"], *, threshold: float = 0.45, max_events: int = 20_000
+    image: Float[Array, "height width"],
+    *,
+    threshold: float = 0.45,
+    mismatch: float = 0.0,
+    background: float = 0.0,
+    key: Key[Array, ""] | None = None,
+    max_events: int = 20_000,
 ) -> CameraEvents:
-    """Events of an ideal camera that looks at a digit during three saccades.
+    """Events of a camera that looks at a digit during three saccades; without a key an ideal one.
 
     The camera moves along a triangle and back to its start within 315 ms. A pixel fires whenever
     the logarithm of its brightness has changed by the threshold since its last event. There is no
-    noise and no refractory time.
+    refractory time.
 
     Args:
         image: brightness from 0 to 1, [28, 28], row 0 at the top (dimensionless).
         threshold: contrast threshold, at least 0.05 (change of the natural logarithm).
+        mismatch: standard deviation of the thresholds of pixels, such as 0.03; none goes below
+            `threshold` - 4 `mismatch` or 0.05 (likewise).
+        background: rate of a pixel's events out of nothing, such as 1e-4 (kHz).
+        key: random key of mismatch and background, scalar.
         max_events: length of the result.
 
     Returns:
         The events, [max_events].
 
     Raises:
-        ValueError: for another shape, a threshold that is too small, or `max_events` below 1.
+        ValueError: for another shape, a number out of its range, or noise without a key.
 
     Source: a definition of ours, with the geometry of Orchard et al. (2015), Front. Neurosci. 9,
     437.
@@ -64,11 +74,21 @@ def nmnist_sim(
         raise ValueError(f"threshold is {threshold}; at least 0.05 is required")
     if max_events < 1:
         raise ValueError(f"max_events is {max_events}; at least 1 is required")
+    for name, value in (("mismatch", mismatch), ("background", background)):
+        if not value >= 0:
+            raise ValueError(f"{name} is {value}; a number >= 0 is required")
+        if value and key is None:
+            raise ValueError(f"{name} is {value}, which needs a key; key is None")
+    least, thresholds = threshold, jnp.asarray(threshold, image.dtype)
+    if mismatch and key is not None:
+        least = max(threshold - 4 * mismatch, 0.05)
+        spread = mismatch * jax.random.normal(key, (FRAME**2,), image.dtype)
+        thresholds = jnp.maximum(thresholds + spread, least)
     brightness = jax.vmap(partial(_moved, image))(jnp.asarray(camera_path(), image.dtype))
     levels = jnp.log(brightness + DARK).reshape(DURATION + 1, -1)
     # In units of the threshold, from the start on: the level of the last event is a whole number.
-    levels = (levels - levels[0]) / threshold
-    most = math.floor(_LARGEST / threshold + 1e-9)
+    levels = (levels - levels[0]) / thresholds
+    most = math.floor(_LARGEST / least + 1e-9)
     ordinal = jnp.arange(1, most + 1)[:, None]
 
     def frame(last, pair):
@@ -86,15 +106,26 @@ def nmnist_sim(
     (found,) = jnp.nonzero(real.ravel(), size=max_events, fill_value=real.size)
     when, _, pixel = jnp.unravel_index(jnp.minimum(found, real.size - 1), real.shape)
     times = jnp.where(found < real.size, when + late.ravel()[found % real.size], jnp.inf)
-    order = jnp.argsort(times)
-    when, pixel = when[order], pixel[order]
-    return CameraEvents(
-        times[order],
-        pixel % FRAME,
-        pixel // FRAME,
-        bright[when, pixel].astype(jnp.int32),
-        real.sum() > max_events,
-    )
+    bright, overflow = bright[when, pixel].astype(jnp.int32), real.sum() > max_events
+    if background and key is not None:
+        noise, too_many = _background(background, jax.random.fold_in(key, 1), image.dtype)
+        times, pixel, bright = map(jnp.append, (times, pixel, bright), noise)
+        overflow |= too_many | (jnp.isfinite(times).sum() > max_events)
+    order = jnp.argsort(times)[:max_events]
+    pixel = pixel[order]
+    return CameraEvents(times[order], pixel % FRAME, pixel // FRAME, bright[order], overflow)
+
+
+def _background(rate: float, key, dtype):
+    """Times, pixels and polarities of events out of nothing, and whether there is no room."""
+    mean = rate * FRAME**2 * DURATION
+    room = math.ceil(mean + 8 * math.sqrt(mean)) + 8
+    keys = jax.random.split(key, 4)
+    count = jax.random.poisson(keys[0], mean)
+    times = DURATION * jax.random.uniform(keys[1], (room,), dtype)
+    pixel = jax.random.randint(keys[2], (room,), 0, FRAME**2, jnp.int32)
+    bright = jax.random.bernoulli(keys[3], shape=(room,)).astype(jnp.int32)
+    return (jnp.where(jnp.arange(room) < count, times, jnp.inf), pixel, bright), count > room
 
 
 def camera_raster(

@@ -120,3 +120,50 @@ def test_what_makes_no_sense_is_refused(options, message):
         nmnist_sim(jnp.zeros((28, 28)), **options)
     with pytest.raises(ValueError, match="image has shape"):
         nmnist_sim(jnp.zeros((28, 34)))
+
+
+def test_background_has_its_rate_and_knows_no_place():
+    dark = jnp.zeros((28, 28))
+    noisy = jax.vmap(lambda key: nmnist_sim(dark, background=1e-3, key=key, max_events=1000))
+    events = noisy(jax.random.split(KEY, 50))
+    kept = np.isfinite(events.times)
+    mean = 1e-3 * 34**2 * 315
+    assert abs(kept.sum(axis=1).mean() - mean) < 5 * np.sqrt(mean / 50)
+    for found, most in ((events.times, 315), (events.x, 34), (events.y, 34), (events.polarity, 2)):
+        values = np.asarray(found)[kept]
+        assert abs(values.mean() / most - 0.5 * (1 - (most < 300) / most)) < 0.01
+    assert np.all(np.diff(np.where(kept, events.times, 1e6)) >= 0)
+    assert not events.overflow.any()
+
+
+def test_background_is_added_to_the_recording(images):
+    plain, more = (nmnist_sim(images["digit"], background=rate, key=KEY) for rate in (0.0, 1e-4))
+    ours, theirs = (
+        set(zip(*(values.tolist() for values in real(events).values()), strict=True))
+        for events in (plain, more)
+    )
+    assert ours < theirs and 10 < len(theirs - ours) < 80
+    assert nmnist_sim(images["digit"], background=1e-4, key=KEY, max_events=len(ours)).overflow
+
+
+def test_mismatch_moves_thresholds_and_none_changes_nothing(images):
+    plain = nmnist_sim(images["noise"], max_events=60_000)
+    same = nmnist_sim(images["noise"], key=KEY, max_events=60_000)
+    for one, other in zip(plain, same, strict=True):
+        np.testing.assert_array_equal(one, other)
+    spread = nmnist_sim(images["noise"], mismatch=0.03, key=KEY, max_events=60_000)
+    counts = np.isfinite(plain.times).sum(), np.isfinite(spread.times).sum()
+    assert counts[0] != counts[1] and abs(counts[1] / counts[0] - 1) < 0.05
+
+
+@pytest.mark.parametrize(
+    "noise, message",
+    [
+        ({"mismatch": 0.03}, "mismatch is 0.03, which needs a key"),
+        ({"background": 1e-4}, "background is 0.0001, which needs a key"),
+        ({"background": -1.0, "key": KEY}, "background is -1.0; a number >= 0"),
+    ],
+)
+def test_noise_that_is_refused(noise, message):
+    with pytest.raises(ValueError, match=message):
+        nmnist_sim(jnp.zeros((28, 28)), **noise)
