@@ -58,16 +58,9 @@ def nmnist_sim(
     Source: a definition of ours, with the geometry of Orchard et al. (2015), Front. Neurosci. 9,
     437.
     """
-    if image.shape != (28, 28):
-        raise ValueError(f"image has shape {image.shape}; expected (28, 28). Use jax.vmap")
-    if not threshold >= 0.05:
-        raise ValueError(f"threshold is {threshold}; at least 0.05 is required")
     if max_events < 1:
         raise ValueError(f"max_events is {max_events}; at least 1 is required")
-    brightness = jax.vmap(partial(_moved, image))(jnp.asarray(camera_path(), image.dtype))
-    levels = jnp.log(brightness + DARK).reshape(DURATION + 1, -1)
-    # In units of the threshold, from the start on: the level of the last event is a whole number.
-    levels = (levels - levels[0]) / threshold
+    levels = _levels(image, threshold)
     most = math.floor(_LARGEST / threshold + 1e-9)
     ordinal = jnp.arange(1, most + 1)[:, None]
 
@@ -95,6 +88,52 @@ def nmnist_sim(
         bright[when, pixel].astype(jnp.int32),
         real.sum() > max_events,
     )
+
+
+def nmnist_raster(
+    image: Float[Array, "height width"],
+    *,
+    threshold: float = 0.45,
+    bin_ms: int = 3,
+    dtype: str = "float32",
+) -> Float[Array, "bins channels"]:
+    """`camera_raster` of `nmnist_sim`, many times as fast, since no list of events is made.
+
+    Args:
+        image: as for `nmnist_sim`, [28, 28] (dimensionless).
+        threshold: as for `nmnist_sim` (change of the natural logarithm).
+        bin_ms: width of the bins, a whole number (ms).
+        dtype: of the result.
+
+    Returns:
+        [bins, 2312], channels as in `camera_raster` (dimensionless).
+
+    Raises:
+        ValueError: for another shape, a threshold that is too small, or a bin below 1.
+
+    Source: as for `nmnist_sim`.
+    """
+    if bin_ms < 1:
+        raise ValueError(f"bin_ms is {bin_ms}; a whole number >= 1 is required")
+    levels = _levels(image, threshold)
+
+    def frame(last, pair):
+        before, now = pair
+        count = jnp.floor(jnp.abs(now - last) + 1e-9)
+        sign = jnp.sign(now - last)
+        step = jnp.where(now == before, 1, now - before)
+        after = last + sign * count
+        first, final = (jnp.clip((x - before) / step, 0, 1) for x in (last + sign, after))
+        fired = jnp.stack([sign < 0, sign > 0]) & (count > 0)
+        return after, (fired & (first < 1), fired & (final >= 1))
+
+    start = jnp.zeros_like(levels[0])
+    _, (inside, end) = jax.lax.scan(frame, start, (levels[:-1], levels[1:]))
+    # What comes at the very end of a millisecond belongs to the next one, if there is one.
+    moved = jnp.concatenate([jnp.zeros_like(end[:1]), end[:-1]]).at[-1].max(end[-1])
+    bins = math.ceil(DURATION / bin_ms)
+    each = jnp.pad(inside | moved, ((0, bins * bin_ms - DURATION), (0, 0), (0, 0)))
+    return each.reshape(bins, bin_ms, -1).any(axis=1).astype(dtype)
 
 
 def camera_raster(
@@ -132,6 +171,18 @@ def camera_path() -> Float[np.ndarray, "frames 2"]:
     progress = 10 * share**3 - 15 * share**4 + 6 * share**5
     start, end = corners[saccade], corners[saccade + 1]
     return start + progress[:, None] * (end - start)
+
+
+def _levels(image, threshold):
+    """Logarithms of brightness in each frame, [frames, pixels], in units of the threshold and from
+    the start on: the level of the last event is a whole number."""
+    if image.shape != (28, 28):
+        raise ValueError(f"image has shape {image.shape}; expected (28, 28). Use jax.vmap")
+    if not threshold >= 0.05:
+        raise ValueError(f"threshold is {threshold}; at least 0.05 is required")
+    brightness = jax.vmap(partial(_moved, image))(jnp.asarray(camera_path(), image.dtype))
+    levels = jnp.log(brightness + DARK).reshape(DURATION + 1, -1)
+    return (levels - levels[0]) / threshold
 
 
 def _moved(image, displacement):
