@@ -37,8 +37,9 @@ CONDITIONS = {
 class Config:
     """Time constants, bins and regularisers of the sheet; sizes of ours, for two cores.
 
-    Chosen by us on 500 recordings of the training set that were not trained with (see the
-    documentation): the surrogate's scale, the target and the strength of the moments.
+    The surrogate's scale and the target were chosen on 500 recordings of the training set that had
+    no part in training, see the documentation: with 100 backpropagation learns slowly, and with
+    0.0143, where potentials spread by half a threshold, a neuron fires less than once.
     """
 
     seeds: int = 2
@@ -46,23 +47,23 @@ class Config:
     train_samples: int = 3000
     test_samples: int = 2000
     hidden: int = 64
-    scale: float = 0.4  # of weights, times 1 / sqrt(inputs); 0.98 in the sheet, see below
+    scale: float = 0.4  # of weights, times 1 / sqrt(inputs); 0.98 in the sheet
     bin_ms: int = 3
     tau_mem: float = 20.0  # ms
     tau_syn: float = 10.0  # ms
     surrogate: float = 10.0  # scale; 100 in the sheet
     width: float = 1.0  # of the escape noise that the local rule assumes, in thresholds
-    target: float = 0.15  # mean square of the input
-    moments: float = 0.01  # strength; 0.1 in the sheet
+    target: float = 0.15  # mean square of the input; tuned to 0.0143 in the sheet
+    moments: float = 0.1  # strength
     rate_lower: float = 0.1  # strength, of less than a spike of a unit
     rate_upper: float = 1e-4  # strength, of every spike of a unit
     learning_rate: float = 1e-3
     batch: int = 50
     nu: float = 2.0  # width of the softmax over first spikes, ms
     first_weights: tuple[float, float] = (0.04, 0.04)  # mean and standard deviation, ours
-    label_weights: tuple[float, float] = (0.5, 0.5)  # mean and standard deviation, ours
+    label_weights: tuple[float, float] = (1.0, 0.5)  # mean and standard deviation, ours
     latency_rates: tuple[float, float] = (1e-3, 1e-2)  # learning rates of both layers, ours
-    scaling: float = 1e-3  # synaptic scaling, ours
+    scaling: float = 0.03  # synaptic scaling, ours; label neurons fall silent with less
     most_spikes: float = 5.0  # of a hidden neuron in a recording, above which weights shrink, ours
     dtype: str = "float32"
 
@@ -160,8 +161,7 @@ def gain(better: str, worse: str, result: Result):
 
 
 _PAPER = "D3.11, section 1.2.1.6, on N-MNIST"
-# Set before the first run of this size; what is published as nearly equal may be so here.
-_NOISE = 1.0
+_NOISE = 1.0  # points that two thousand test recordings and two seeds leave open
 
 
 def _claims():
@@ -175,13 +175,13 @@ def _claims():
         )
     for (worse, low), (better, high) in pairwise(CONDITIONS.items()):
         apart = round(high - low, 1)
-        # The first gap is far beyond the noise of a thousand test recordings, the others are not.
         least = 0.5 if apart > 5 else -_NOISE
         yield Claim(
             statement=f"{better} against {worse}: what it gains (percent points)",
             paper_value=apart,
-            source=f"{_PAPER}; the order is judged, with {_NOISE} points for noise where it is "
-            "published as nearly equal",
+            source=f"{_PAPER}; the order is judged, {_NOISE} point below it allowed where the gap is "
+            "small, as before our first run. Surrogate and target were chosen after it, on other "
+            "recordings than those of the test",
             measure=partial(gain, better, worse),
             accept={"default": (least, 30.0), "paper": (least, 30.0)},
         )
