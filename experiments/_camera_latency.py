@@ -1,8 +1,8 @@
 """The classifier of Gardner & Grüning (2021) by the first spike, on recordings of a camera.
 
 Stochastic hidden neurons; ten label neurons without noise, of which the first to fire decides. The
-rule is `latency_gradient`, its steps are those of RMSprop, and synaptic scaling keeps neurons from
-silence and from firing too often.
+rule is that of `latency_gradient`, its steps are those of RMSprop, and synaptic scaling keeps
+neurons from silence and from firing too often.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from plasticjax.models import EscapeNoiseLayer, LatencyNetwork, crossing_steps, latency_gradient
+from plasticjax.models import EscapeNoiseLayer, LatencyNetwork, crossing_steps, latency_factors
 from plasticjax.training import Batch, synaptic_scaling, train_epoch
 
 from . import _camera_recordings as camera
@@ -122,24 +122,26 @@ def network(config: Setting, weights: Weights) -> LatencyNetwork:
 def mean_change(config: Setting, weights: Weights, batch: Batch, key: Key[Array, ""]):
     """Means over a batch: what the rule takes away, and what synaptic scaling adds."""
     net = network(config, weights)
+    rasters = batch.inputs.astype(config.dtype)
 
     def one(raster, label, key):
-        raster = raster.astype(config.dtype)
-        found = latency_gradient(net, raster, label, key=key, nu=config.nu)
-        # The same key: the same spikes.
         trace = net(raster, key=key)
-        counts = trace.hidden.spikes.sum(axis=0)
+        factors = latency_factors(net, trace, label, nu=config.nu)
         fired = jnp.isfinite(crossing_steps(trace.potential, net.hidden.threshold))
-        bounds = ((counts, config.most_spikes), (fired.astype(config.dtype), jnp.inf))
-        scaled = [
-            synaptic_scaling(w, n, lower=1.0, upper=most, rate=config.scaling)
-            for w, (n, most) in zip(weights, bounds, strict=True)
-        ]
-        return Weights(found.hidden.weights, found.readout), Weights(*scaled)
+        return factors, (trace.hidden.spikes.sum(axis=0), fired.astype(config.dtype))
+
+    def mean_scaling(weights, counts, most):
+        # Of weights of 1; the change is in proportion to their size.
+        scale = partial(synaptic_scaling, lower=1.0, upper=most, rate=config.scaling)
+        signs = jax.vmap(scale, (None, 0))(jnp.ones((len(weights), 1), weights.dtype), counts)
+        return signs.mean(axis=0) * jnp.abs(weights)
 
     keys = jax.random.split(key, len(batch.targets))
-    every = jax.vmap(one)(batch.inputs, batch.targets, keys)
-    return jax.tree.map(lambda leaf: leaf.mean(axis=0), every)
+    factors, counts = jax.vmap(one)(rasters, batch.targets, keys)
+    by_hidden = jnp.einsum("btj,btl->jl", factors.eligible, rasters) / len(rasters)
+    most = (config.most_spikes, jnp.inf)
+    scaled = Weights(*map(mean_scaling, weights, counts, most))
+    return Weights(by_hidden, factors.readout.mean(axis=0)), scaled
 
 
 def measure(config: Setting, weights: Weights, fresh: camera.Recordings, key: Key[Array, ""]):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Num
 
 FRAME = 34  # pixels
 MARGIN = 3  # where a digit of 28 pixels lies
@@ -96,14 +96,14 @@ def nmnist_raster(
     threshold: float = 0.45,
     bin_ms: int = 3,
     dtype: str = "float32",
-) -> Float[Array, "bins channels"]:
+) -> Num[Array, "bins channels"]:
     """`camera_raster` of `nmnist_sim`, many times as fast, since no list of events is made.
 
     Args:
         image: as for `nmnist_sim`, [28, 28] (dimensionless).
         threshold: as for `nmnist_sim` (change of the natural logarithm).
         bin_ms: width of the bins, a whole number (ms).
-        dtype: of the result.
+        dtype: of the result, such as uint8 to save memory.
 
     Returns:
         [bins, 2312], channels as in `camera_raster` (dimensionless).

@@ -14,6 +14,7 @@ from experiments import _camera_recordings as camera
 from experiments import nmnist_moments
 from experiments._contract import NullJob
 from experiments.nmnist_moments import CLAIMS, Config, Result
+from plasticjax.models import latency_gradient
 from plasticjax.training import Batch
 
 from .judged import assert_claims_hold
@@ -78,6 +79,25 @@ def test_conditions_have_gradients_of_their_own():
     found = run(small_batch())
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert np.abs(found[one] - found[other]).max() > 1e-6
+
+
+def test_the_latency_classifier_follows_its_rule():
+    weights = latency.initial(SMALL, 30, jax.random.key(0))
+    weights = weights._replace(hidden=20 * weights.hidden)
+    batch, key = small_batch(), jax.random.key(2)
+
+    @jax.jit
+    def both():
+        net = latency.network(SMALL, weights)
+        keys = jax.random.split(key, 4)
+        each = jax.vmap(lambda x, y, k: latency_gradient(net, x, y, key=k))
+        found = each(batch.inputs, batch.targets, keys)
+        return latency.mean_change(SMALL, weights, batch, key)[0], found
+
+    change, found = both()
+    for one, other in ((change.hidden, found.hidden.weights), (change.readout, found.readout)):
+        assert np.abs(other).max() > 0
+        np.testing.assert_allclose(one, other.mean(axis=0), rtol=1e-4, atol=1e-5)
 
 
 def test_silent_neurons_of_the_latency_classifier_are_woken():
