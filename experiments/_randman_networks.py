@@ -53,6 +53,7 @@ class Numbers(NamedTuple):
 
     `accuracy` (%), `spikes` of a hidden neuron in a sample, and of its synaptic current the root
     mean square over neurons of the `first` and the `third` moment and the mean of the `second`.
+    `rates`: mean spikes of each hidden neuron in a sample, after the last epoch.
     """
 
     accuracy: Float[np.ndarray, "epochs conditions seeds"]
@@ -60,12 +61,14 @@ class Numbers(NamedTuple):
     first: Float[np.ndarray, "epochs conditions seeds"]
     second: Float[np.ndarray, "epochs conditions seeds"]
     third: Float[np.ndarray, "epochs conditions seeds"]
+    rates: Float[np.ndarray, "conditions seeds hidden"]
 
 
 class State(NamedTuple):
     network: PyTree  # leaves [conditions, seeds, ...]
     optimiser: PyTree
     history: Float[Array, "epochs numbers conditions seeds"]
+    rates: Float[Array, "conditions seeds hidden"]
 
 
 # Conditions, leaves [conditions], and the gradient `(condition, network, batch) -> gradient`.
@@ -80,11 +83,13 @@ def train_side_by_side(
     job: Job,
     shown: Mapping[str, int],
     spikes: int = 1,
+    scales: Sequence[float] | None = None,
 ) -> Numbers:
     """Trains a network for each condition of all groups and each seed.
 
     All conditions of a seed share data, with `spikes` of each unit, first weights and the order of
-    samples. `shown` names the conditions whose accuracy the progress shows.
+    samples. `scales` are factors of the first hidden weights, one for each condition. `shown` names
+    the conditions whose accuracy the progress shows.
     """
     check(config)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
@@ -122,16 +127,22 @@ def train_side_by_side(
                 lambda leaf, part=slice(low, high): leaf[part], (state.network, state.optimiser)
             )
             found.append(over_all(conditions, pair, orders, train, test))
-        (network, optimiser_state), numbers = jax.tree.map(
+        (network, optimiser_state), (numbers, rates) = jax.tree.map(
             lambda *leaves: jnp.concatenate(leaves), *found
         )
         history = state.history.at[epoch].set(jnp.moveaxis(numbers, -1, 0))
-        return State(network, optimiser_state, history)
+        return State(network, optimiser_state, history, rates)
 
     everyone = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (bounds[-1], *leaf.shape)), plastic)
+    if scales is not None:
+        factors = jnp.asarray(scales, config.dtype)[:, None, None, None]
+        everyone = eqx.tree_at(
+            lambda net: net.hidden[0].weights, everyone, replace_fn=lambda w: w * factors
+        )
     starts = jax.vmap(jax.vmap(optimiser.init))(everyone)
-    shape = (config.epochs, len(Numbers._fields), int(bounds[-1]), config.seeds)
-    state = State(everyone, starts, jnp.full(shape, jnp.nan, config.dtype))
+    shape = (config.epochs, len(Numbers._fields) - 1, int(bounds[-1]), config.seeds)
+    history = jnp.full(shape, jnp.nan, config.dtype)
+    state = State(everyone, starts, history, jnp.zeros((*shape[2:], config.hidden), config.dtype))
     done, state = job.restore(state) or (0, state)
     with job.progress(config.epochs, "epochs") as bar:
         bar.advance(done)
@@ -140,7 +151,7 @@ def train_side_by_side(
             accuracy = np.asarray(state.history[epoch, 0]).mean(axis=1)
             bar.advance(1, **{name: float(accuracy[number]) for name, number in shown.items()})
             job.save(epoch + 1, state)
-    return Numbers(*np.moveaxis(np.asarray(state.history), 1, 0))
+    return Numbers(*np.moveaxis(np.asarray(state.history), 1, 0), np.asarray(state.rates))
 
 
 def check(config: Setting) -> None:
@@ -185,17 +196,18 @@ def loss(
     return jax.vmap(membrane_loss)(traces.readout, batch.targets).mean(), traces
 
 
-def measure(network: SurrogateNetwork, rasters, labels) -> Float[Array, " numbers"]:
-    """The fields of `Numbers`."""
+def measure(network: SurrogateNetwork, rasters, labels):
+    """The fields of `Numbers`, of which all but the last are one array."""
     traces = jax.vmap(network)(rasters)
     (hidden,) = traces.hidden
     right = jax.vmap(lambda readout: jnp.argmax(max_over_time(readout)))(traces.readout) == labels
     moments = input_moments(hidden.current)
+    rates = hidden.spikes.sum(axis=1).mean(axis=0)
     numbers = (
         100 * right.mean(),
-        hidden.spikes.sum(axis=1).mean(),
+        rates.mean(),
         jnp.sqrt(jnp.mean(moments.first**2)),
         moments.second.mean(),
         jnp.sqrt(jnp.mean(moments.third**2)),
     )
-    return jnp.stack([number.astype(hidden.current.dtype) for number in numbers])
+    return jnp.stack([number.astype(hidden.current.dtype) for number in numbers]), rates

@@ -1,14 +1,15 @@
 """Recurrent spike trains with delays remember a bit and compute an exclusive or.
 
-After Huh & Sejnowski (2018), NeurIPS 31: two bits arrive as bursts, 20 ms apart; after a pause that
-is longer than any membrane remembers, a GO burst asks for their exclusive or. Two output neurons
-answer by which of them fires first. The network learns weights and delays by exact gradients of its
-spike times. Beside it: the same without learning of delays, without recurrence, and on a grid of
-1 ms with surrogate gradients.
+After Huh & Sejnowski (2018), NeurIPS 31: two bits arrive as bursts, 20 ms apart; after a pause of
+about two membrane time constants a GO burst asks for their exclusive or. Two output neurons answer
+by which of them fires first. The network learns weights and delays by exact gradients of its spike
+times. Beside it: the same without learning of delays, without recurrence, and on a grid of 1 ms
+with surrogate gradients. A network without recurrence has only its membranes to remember with; so
+it is also asked after a longer pause.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -25,9 +26,9 @@ from . import _delayed_xor_grid as grid
 from . import _delayed_xor_network as network
 from ._contract import Claim, Job
 
-CONDITIONS = ("exact", "delays fixed", "not recurrent", "surrogate")
-GATES = ((1, 1), (1, 0), (0, 1))  # of recurrence and of the learning of delays, without the last
+CONDITIONS = ("exact", "delays fixed", "not recurrent", "not recurrent, later GO", "surrogate")
 SHOWN = ((0, 0), (1, 0), (0, 1), (1, 1))  # bits of the trials of the figure
+GO_CHANNEL = 2
 EVERY = 10  # updates between two points of a curve
 
 
@@ -35,7 +36,7 @@ EVERY = 10  # updates between two points of a curve
 class Config:
     """Task and neurons of the sheet; what it leaves open, or what did not learn, is ours."""
 
-    seeds: int = 2
+    seeds: int = 3
     updates: int = 150
     batch: int = 64  # trials
     test_trials: int = 1000
@@ -48,6 +49,7 @@ class Config:
     recurrent_scale: float = 3.0  # times 1 / sqrt(hidden); 0.3 in the sheet, where nothing goes on
     output_weights: tuple[float, float] = (0.08, 0.08)  # ours
     t_end: float = 100.0  # ms
+    later: float = 60.0  # by how much GO is later in one condition, ms, ours
     spikes: int = 160  # room of the hidden neurons together, ours
     output_spikes: int = 24  # room of each output neuron, ours
     tau_0: float = 2.0  # width of the softmax, ms
@@ -96,10 +98,11 @@ class State(NamedTuple):
 
 
 class Gates(NamedTuple):
-    """1 or 0: whether there is recurrence, and whether delays learn."""
+    """1 or 0: whether there is recurrence, and whether delays learn; by how much GO is later."""
 
     recurrence: Float[Array, "..."]
     delays: Float[Array, "..."]
+    later: Float[Array, "..."]  # ms
 
 
 class Learner(NamedTuple):
@@ -139,15 +142,17 @@ def surrogate(config: Config) -> Learner:
     )
 
 
-def trials(key: Key[Array, ""], count: int, config: Config):
+def trials(key: Key[Array, ""], count: int, gates: Gates, config: Config):
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(count))
-    return jax.vmap(partial(delayed_xor, dtype=config.dtype))(keys)
+    found = jax.vmap(partial(delayed_xor, dtype=config.dtype))(keys)
+    times = jnp.where(found.sources == GO_CHANNEL, found.times + gates.later, found.times)
+    return found._replace(times=times, go=found.go + gates.later)
 
 
 def update(learner: Learner, gates: Gates, config: Config, state: State, key: Key[Array, ""]):
     """One step along the mean gradient of fresh trials, each no longer than `clip`."""
     gradients, (measures, _) = jax.vmap(jax.grad(learner.loss, has_aux=True), (None, 0))(
-        state.parameters, trials(key, config.batch, config)
+        state.parameters, trials(key, config.batch, gates, config)
     )
     squares = [jnp.sum(g**2, axis=tuple(range(1, g.ndim))) for g in jax.tree.leaves(gradients)]
     norm = jnp.sqrt(sum(squares))
@@ -160,23 +165,44 @@ def update(learner: Learner, gates: Gates, config: Config, state: State, key: Ke
     return state._replace(parameters=parameters, optimiser=optimiser), numbers
 
 
+class Group(NamedTuple):
+    """Conditions that are trained side by side; leaves of `gates` [conditions]."""
+
+    name: str
+    learner: Learner
+    gates: Gates
+    config: Config
+
+
+def groups(config: Config) -> tuple[Group, ...]:
+    """In the order of `CONDITIONS`. Without recurrence there are few spikes, so those networks do
+    not wait for the others."""
+
+    def gates(*rows):
+        return Gates(*jnp.asarray(rows, config.dtype).T)
+
+    longer = replace(config, t_end=config.t_end + config.later)
+    return (
+        Group("exact gradients", exact(config), gates((1, 1, 0), (1, 0, 0)), config),
+        Group("not recurrent", exact(longer), gates((0, 1, 0), (0, 1, config.later)), longer),
+        Group("surrogate", surrogate(config), gates((1, 1, 0)), config),
+    )
+
+
 def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     check(config)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
-    both = Gates(*jnp.asarray(GATES, config.dtype).T)
-    one = Gates(*jnp.ones((2, 1), config.dtype))
-    kinds = ((exact(config), both, "exact gradients"), (surrogate(config), one, "surrogate"))
-    states = [train(*kind[:2], config, keys, job.part(kind[2]), kind[2]) for kind in kinds]
+    every = groups(config)
+    states = [train(group, keys, job.part(group.name)) for group in every]
     tests = [
-        evaluate(learner, config, state.parameters, keys)
-        for (learner, *_), state in zip(kinds, states, strict=True)
+        evaluate(group, state.parameters, keys) for group, state in zip(every, states, strict=True)
     ]
     start = jax.vmap(partial(network.initial, config=config))(keys)
     # The compiled test takes as many conditions as were trained.
-    before = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(GATES)), start)
-    moments = [show(evaluate(kinds[0][0], config, before, keys)), show(tests[0])]
+    before = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), start)
+    moments = [show(evaluate(every[0], before, keys)), show(tests[0])]
     curves = np.concatenate([np.asarray(state.curves) for state in states])
-    measured = [np.concatenate(pair) for pair in zip(*(test[0] for test in tests), strict=True)]
+    measured = [np.concatenate(found) for found in zip(*(test[0] for test in tests), strict=True)]
     after = states[0].parameters.delays[0, 0]
     return Result(
         curves[..., 0],
@@ -194,8 +220,9 @@ def check(config: Config) -> None:
         raise ValueError(f"updates is {config.updates}; a positive multiple of {EVERY} is required")
 
 
-def train(learner: Learner, gates: Gates, config: Config, keys, job: Job, name: str) -> State:
-    """The networks of all gates and seeds; leaves [gates, seeds, ...]."""
+def train(group: Group, keys, job: Job) -> State:
+    """The networks of a group, of all gates and seeds; leaves [gates, seeds, ...]."""
+    name, learner, gates, config = group
     rows = config.updates // EVERY
 
     def start(gates, key):
@@ -229,19 +256,20 @@ def train(learner: Learner, gates: Gates, config: Config, keys, job: Job, name: 
     return state
 
 
-def evaluate(learner: Learner, config: Config, parameters, keys):
+def evaluate(group: Group, parameters, keys):
     """Means over trials that were not seen, and what happened in the first of them."""
+    _, learner, gates, config = group
 
-    def one(key, parameters):
-        fresh = trials(jax.random.fold_in(key, 2), config.test_trials, config)
+    def one(gates, key, parameters):
+        fresh = trials(jax.random.fold_in(key, 2), config.test_trials, gates, config)
         _, (measures, activity) = jax.lax.map(
             partial(learner.loss, parameters), fresh, batch_size=config.batch
         )
         seen = jax.tree.map(lambda leaf: leaf[: config.batch], (activity, fresh))
         return jax.tree.map(jnp.mean, measures), seen
 
-    over_seeds = jax.vmap(one)
-    return jax.jit(lambda p: jax.vmap(over_seeds, (None, 0))(keys, p))(parameters)
+    over_seeds = jax.vmap(one, (None, 0, 0))
+    return jax.jit(lambda p: jax.vmap(over_seeds, (0, None, 0))(gates, keys, p))(parameters)
 
 
 def show(tested):
@@ -316,6 +344,11 @@ def accuracy_of(condition: str, result: Result):
     return 100 * result.test[CONDITIONS.index(condition)]
 
 
+def stays_below(bound: float, condition: str, result: Result):
+    """100 for each seed that answers no more than `bound` % of fresh trials, else 0."""
+    return 100.0 * (accuracy_of(condition, result) <= bound)
+
+
 _SHEET = "task and criterion of ours, after Huh & Sejnowski (2018)"
 CLAIMS = (
     Claim(
@@ -326,12 +359,20 @@ CLAIMS = (
         accept={"default": (95.0, 100.0), "paper": (95.0, 100.0)},
     ),
     Claim(
-        statement="accuracy without recurrence (%)",
-        paper_value=75.0,
-        # Met by chance: a membrane keeps a tenth of a burst over the pause, and some seeds read it.
-        source=f"{_SHEET}; at most this much is expected. 85 % after 300 updates of ours "
-        "(2 seeds): not reproduced there",
-        measure=partial(accuracy_of, "not recurrent"),
-        accept={"default": (0.0, 75.0), "paper": (0.0, 75.0)},
+        statement="seeds without recurrence of at most 75 % accuracy (%)",
+        paper_value=100.0,
+        # A mean would hide that single seeds solve the task.
+        source=f"{_SHEET}, which expects chance to 75 %; until now the mean was judged, 74 % of a "
+        "seed with 98 % and one with 50 %",
+        measure=partial(stays_below, 75.0, "not recurrent"),
+        accept={"default": (100.0, 100.0), "paper": (100.0, 100.0)},
+    ),
+    Claim(
+        statement="seeds without recurrence of at most 75 % if GO is 60 ms later (%)",
+        paper_value=100.0,
+        source="the same criterion where a membrane has forgotten; a control of ours, the pause "
+        "chosen before its first run",
+        measure=partial(stays_below, 75.0, "not recurrent, later GO"),
+        accept={"default": (100.0, 100.0), "paper": (100.0, 100.0)},
     ),
 )

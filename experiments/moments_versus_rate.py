@@ -128,8 +128,10 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
 def figure(result: Result):
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(11.0, 6.4), layout="constrained")
-    (accuracy, spikes, last), (first, second, third) = fig.subplots(2, 3)
+    fig = Figure(figsize=(11.0, 9.2), layout="constrained")
+    curves, below = fig.subfigures(2, 1, height_ratios=(2, 1), squeeze=False)[:, 0]
+    (accuracy, spikes, last), (first, second, third) = curves.subplots(2, 3)
+    _histograms(below, result)
     epochs = np.arange(1, len(result.accuracy) + 1)
     for number, (name, condition) in enumerate(CONDITIONS.items()):
         style = {"color": f"C{number}", "ls": "--" if name in LOCAL else "-"}
@@ -160,6 +162,20 @@ def figure(result: Result):
         ax.set(xlabel="epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
     return fig
+
+
+def _histograms(fig, result: Result) -> None:
+    """How often hidden neurons fire after the last epoch, for each regulariser, over all seeds."""
+    axes = fig.subplots(1, len(BACKWARD), sharex=True, sharey=True)
+    rates = result.rates[: len(BACKWARD)]
+    bins = np.linspace(0, float(np.quantile(rates, 0.99)), 16)
+    for number, (ax, name) in enumerate(zip(axes, BACKWARD, strict=True)):
+        own = rates[number].ravel()
+        ax.hist(np.minimum(own, bins[-1]), bins, color=f"C{number}")
+        ax.axvline(own.mean(), color="0.3", lw=0.8)
+        ax.set_title(name, fontsize=9)
+        ax.set(xlabel="spikes in a sample")
+    axes[0].set(ylabel="hidden neurons")
 
 
 def last_of(name: str, what: str, result: Result):

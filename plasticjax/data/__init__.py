@@ -25,6 +25,7 @@ from ._mnist1d import mnist1d as mnist1d
 from ._mnist1d import mnist1d_sample as mnist1d_sample
 from ._nmnist_sim import CameraEvents as CameraEvents
 from ._nmnist_sim import camera_raster as camera_raster
+from ._nmnist_sim import nmnist_raster as nmnist_raster
 from ._nmnist_sim import nmnist_sim as nmnist_sim
 from ._randman import RandMan as RandMan
 from ._randman import manifold as manifold
@@ -77,6 +78,7 @@ __all__ = [
     "delayed_xor",
     "DelayedXorTrial",
     "nmnist_sim",
+    "nmnist_raster",
     "camera_raster",
     "CameraEvents",
     "nmnist",

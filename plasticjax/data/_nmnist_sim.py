@@ -7,13 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 FRAME = 34  # pixels
 MARGIN = 3  # where a digit of 28 pixels lies
 CORNERS = ((-3.0, 3.0), (0.0, -3.0), (3.0, 3.0), (-3.0, 3.0))  # of the path, (x, y down)
 SACCADE, REST, DURATION = 100, 5, 315  # ms
 DARK = 0.1  # added before the logarithm
+LEAST = 0.05  # threshold
 _LARGEST = math.log((1 + DARK) / DARK)  # change of the logarithm of a pixel
 
 
@@ -68,10 +69,6 @@ def nmnist_sim(
     Source: a definition of ours, with the geometry of Orchard et al. (2015), Front. Neurosci. 9,
     437.
     """
-    if image.shape != (28, 28):
-        raise ValueError(f"image has shape {image.shape}; expected (28, 28). Use jax.vmap")
-    if not threshold >= 0.05:
-        raise ValueError(f"threshold is {threshold}; at least 0.05 is required")
     if max_events < 1:
         raise ValueError(f"max_events is {max_events}; at least 1 is required")
     for name, value in (("mismatch", mismatch), ("background", background)):
@@ -79,15 +76,13 @@ def nmnist_sim(
             raise ValueError(f"{name} is {value}; a number >= 0 is required")
         if value and key is None:
             raise ValueError(f"{name} is {value}, which needs a key; key is None")
+    _check(image, threshold)
     least, thresholds = threshold, jnp.asarray(threshold, image.dtype)
     if mismatch and key is not None:
-        least = max(threshold - 4 * mismatch, 0.05)
+        least = max(threshold - 4 * mismatch, LEAST)
         spread = mismatch * jax.random.normal(key, (FRAME**2,), image.dtype)
         thresholds = jnp.maximum(thresholds + spread, least)
-    brightness = jax.vmap(partial(_moved, image))(jnp.asarray(camera_path(), image.dtype))
-    levels = jnp.log(brightness + DARK).reshape(DURATION + 1, -1)
-    # In units of the threshold, from the start on: the level of the last event is a whole number.
-    levels = (levels - levels[0]) / thresholds
+    levels = _levels(image, thresholds)
     most = math.floor(_LARGEST / least + 1e-9)
     ordinal = jnp.arange(1, most + 1)[:, None]
 
@@ -128,6 +123,53 @@ def _background(rate: float, key, dtype):
     return (jnp.where(jnp.arange(room) < count, times, jnp.inf), pixel, bright), count > room
 
 
+def nmnist_raster(
+    image: Float[Array, "height width"],
+    *,
+    threshold: float = 0.45,
+    bin_ms: int = 3,
+    dtype: str = "float32",
+) -> Num[Array, "bins channels"]:
+    """`camera_raster` of `nmnist_sim` without noise, many times as fast: no list of events is made.
+
+    Args:
+        image: as for `nmnist_sim`, [28, 28] (dimensionless).
+        threshold: as for `nmnist_sim` (change of the natural logarithm).
+        bin_ms: width of the bins, a whole number (ms).
+        dtype: of the result, such as uint8 to save memory.
+
+    Returns:
+        [bins, 2312], channels as in `camera_raster` (dimensionless).
+
+    Raises:
+        ValueError: for another shape, a threshold that is too small, or a bin below 1.
+
+    Source: as for `nmnist_sim`.
+    """
+    if bin_ms < 1:
+        raise ValueError(f"bin_ms is {bin_ms}; a whole number >= 1 is required")
+    _check(image, threshold)
+    levels = _levels(image, threshold)
+
+    def frame(last, pair):
+        before, now = pair
+        count = jnp.floor(jnp.abs(now - last) + 1e-9)
+        sign = jnp.sign(now - last)
+        step = jnp.where(now == before, 1, now - before)
+        after = last + sign * count
+        first, final = (jnp.clip((x - before) / step, 0, 1) for x in (last + sign, after))
+        fired = jnp.stack([sign < 0, sign > 0]) & (count > 0)
+        return after, (fired & (first < 1), fired & (final >= 1))
+
+    start = jnp.zeros_like(levels[0])
+    _, (inside, end) = jax.lax.scan(frame, start, (levels[:-1], levels[1:]))
+    # What comes at the very end of a millisecond belongs to the next one, if there is one.
+    moved = jnp.concatenate([jnp.zeros_like(end[:1]), end[:-1]]).at[-1].max(end[-1])
+    bins = math.ceil(DURATION / bin_ms)
+    each = jnp.pad(inside | moved, ((0, bins * bin_ms - DURATION), (0, 0), (0, 0)))
+    return each.reshape(bins, bin_ms, -1).any(axis=1).astype(dtype)
+
+
 def camera_raster(
     events: CameraEvents, *, bin_ms: float = 3.0, dtype: str = "float32"
 ) -> Float[Array, "bins channels"]:
@@ -163,6 +205,21 @@ def camera_path() -> Float[np.ndarray, "frames 2"]:
     progress = 10 * share**3 - 15 * share**4 + 6 * share**5
     start, end = corners[saccade], corners[saccade + 1]
     return start + progress[:, None] * (end - start)
+
+
+def _check(image, threshold: float) -> None:
+    if image.shape != (28, 28):
+        raise ValueError(f"image has shape {image.shape}; expected (28, 28). Use jax.vmap")
+    if not threshold >= LEAST:
+        raise ValueError(f"threshold is {threshold}; at least {LEAST} is required")
+
+
+def _levels(image, thresholds):
+    """Logarithms of brightness in each frame, [frames, pixels], in units of the threshold and from
+    the start on: the level of the last event is a whole number."""
+    brightness = jax.vmap(partial(_moved, image))(jnp.asarray(camera_path(), image.dtype))
+    levels = jnp.log(brightness + DARK).reshape(DURATION + 1, -1)
+    return (levels - levels[0]) / thresholds
 
 
 def _moved(image, displacement):

@@ -9,9 +9,11 @@ from ._forward_gradient import forward_gradient as forward_gradient
 from ._forward_gradient import stepwise_errors as stepwise_errors
 from ._latency_network import EscapeNoiseLayer as EscapeNoiseLayer
 from ._latency_network import EscapeTrace as EscapeTrace
+from ._latency_network import LatencyFactors as LatencyFactors
 from ._latency_network import LatencyNetwork as LatencyNetwork
 from ._latency_network import LatencyTrace as LatencyTrace
 from ._latency_network import crossing_steps as crossing_steps
+from ._latency_network import latency_factors as latency_factors
 from ._latency_network import latency_gradient as latency_gradient
 from ._latency_network import latency_network as latency_network
 from ._layered_network import PooledConvolution as PooledConvolution
@@ -81,5 +83,7 @@ __all__ = [
     "EscapeTrace",
     "latency_network",
     "latency_gradient",
+    "LatencyFactors",
+    "latency_factors",
     "crossing_steps",
 ]

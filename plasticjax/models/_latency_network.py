@@ -82,8 +82,9 @@ class EscapeNoiseLayer(eqx.Module):
         Returns:
             The trace.
         """
+        # The filter is linear: only if somebody asks for the responses are all inputs filtered.
         responses = self.responses(spikes)
-        driven = responses @ self.weights.T
+        driven = self.responses(spikes @ self.weights.T)
         chances = jax.random.uniform(key, driven.shape, driven.dtype)
 
         def step(own, entry):
@@ -108,7 +109,7 @@ class EscapeNoiseLayer(eqx.Module):
         Returns:
             The log likelihood, scalar (nats).
         """
-        driven = self.responses(spikes) @ self.weights.T
+        driven = self.responses(spikes @ self.weights.T)
 
         def step(own, entry):
             driven, fired = entry
@@ -230,6 +231,7 @@ def latency_gradient(
     *,
     key: Key[Array, ""],
     nu: float | Float[Array, ""] = 2.0,
+    trace: LatencyTrace | None = None,
 ) -> LatencyNetwork:
     r"""The rule of Gardner & Grüning for the cross-entropy of first spikes.
 
@@ -250,15 +252,60 @@ def latency_gradient(
         label: the true class, scalar.
         key: random key of the hidden spikes.
         nu: $\nu$, width of the softmax, scalar (ms).
+        trace: `network(spikes, key=key)`, if that is known already.
 
     Returns:
         What to subtract, in the place of the weights; `None` for the rest.
 
     Source: Gardner & Grüning (2021), Front. Comput. Neurosci. 15, 617862; structure derived again.
     """
+    trace = network(spikes, key=key) if trace is None else trace
+    factors = latency_factors(network, trace, label, nu=nu)
+    nothing = jax.tree.map(lambda leaf: None, network)
+    return eqx.tree_at(
+        lambda net: (net.hidden.weights, net.readout),
+        nothing,
+        (factors.eligible.T @ spikes, factors.readout),
+        is_leaf=lambda leaf: leaf is None,
+    )
+
+
+class LatencyFactors(NamedTuple):
+    """What `latency_gradient` is made of.
+
+    Attributes:
+        eligible: the gradient by the hidden weights is its product with the input spikes, $E^T S$,
+            [steps, hidden] (dimensionless).
+        readout: the gradient by the weights of the label neurons, [classes, hidden]
+            (dimensionless).
+    """
+
+    eligible: Float[Array, "steps hidden"]
+    readout: Float[Array, "classes hidden"]
+
+
+def latency_factors(
+    network: LatencyNetwork,
+    trace: LatencyTrace,
+    label: Int[Array, ""],
+    *,
+    nu: float | Float[Array, ""] = 2.0,
+) -> LatencyFactors:
+    """The factors of `latency_gradient`, whose product a batch can form and sum all at once.
+
+    Args:
+        network: the network.
+        trace: what it did with the input of one sample.
+        label: the true class, scalar.
+        nu: as for `latency_gradient`, scalar (ms).
+
+    Returns:
+        The factors.
+
+    Source: as for `latency_gradient`.
+    """
     hidden = network.hidden
-    trace = network(spikes, key=key)
-    steps = len(spikes)
+    steps = len(trace.potential)
     crossing = crossing_steps(trace.potential, hidden.threshold)
     fired = jnp.isfinite(crossing)
     times = hidden.dt * jnp.where(fired, crossing, steps - 1)
@@ -269,15 +316,12 @@ def latency_gradient(
     at = jnp.where(fired, crossing, steps - 1)
     readings = jnp.maximum(1 - jnp.abs(jnp.arange(steps) - at[:, None]), 0)
     by_readout = -error[:, None] * (readings @ trace.responses)
-    # A later reading of a filtered product is an earlier product of the reading filtered back.
-    back = jax.vmap(lambda reading: hidden.responses(reading[::-1, None])[::-1, 0])(readings)
-    signal = jnp.einsum("k,kj,kt->tj", error, network.readout, back)
-    eligible = signal * trace.hidden.spikes
-    by_hidden = -jnp.einsum("tj,tl->jl", eligible, trace.hidden.responses) / hidden.width
-    nothing = jax.tree.map(lambda leaf: None, network)
-    return eqx.tree_at(
-        lambda net: (net.hidden.weights, net.readout),
-        nothing,
-        (by_hidden, by_readout),
-        is_leaf=lambda leaf: leaf is None,
-    )
+
+    def filter_back(values):
+        return hidden.responses(values[::-1])[::-1]
+
+    # A later reading of a filtered product is an earlier product of the reading filtered back, and
+    # so for the filtered input.
+    signal = jnp.einsum("k,kj,tk->tj", error, network.readout, filter_back(readings.T))
+    eligible = -filter_back(signal * trace.hidden.spikes) / hidden.width
+    return LatencyFactors(eligible, by_readout)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plasticjax.data import camera_raster, digits, nmnist_sim
+from plasticjax.data import camera_raster, digits, nmnist_raster, nmnist_sim
 from plasticjax.data._nmnist_sim import camera_path
 
 KEY = jax.random.key(4)
@@ -167,3 +167,18 @@ def test_mismatch_moves_thresholds_and_none_changes_nothing(images):
 def test_noise_that_is_refused(noise, message):
     with pytest.raises(ValueError, match=message):
         nmnist_sim(jnp.zeros((28, 28)), **noise)
+
+
+@pytest.mark.parametrize(("name", "bin_ms"), [("digit", 3), ("noise", 4)])
+def test_the_fast_raster_is_that_of_the_events(images, name, bin_ms):
+    events = nmnist_sim(images[name], max_events=60_000)
+    fast = nmnist_raster(images[name], bin_ms=bin_ms)
+    np.testing.assert_array_equal(fast, camera_raster(events, bin_ms=float(bin_ms)))
+    assert float(fast.sum()) > 1000
+
+
+def test_the_fast_raster_refuses_what_makes_no_sense():
+    with pytest.raises(ValueError, match="bin_ms is 0; a whole number >= 1"):
+        nmnist_raster(jnp.zeros((28, 28)), bin_ms=0)
+    with pytest.raises(ValueError, match="expected \\(28, 28\\)"):
+        nmnist_raster(jnp.zeros((28, 34)))

@@ -197,3 +197,14 @@ def test_scaling_acts_outside_of_the_bounds_only():
 def test_sizes_that_are_refused():
     with pytest.raises(ValueError, match=r"sizes is \(3, 2\)"):
         latency_network((3, 2), key=KEY)
+
+
+def test_a_known_trace_is_not_run_again(x64):
+    network = latency_network((4, 5, 3), key=KEY, hidden_mean=8.0, dtype="float64")
+    spikes = (jax.random.uniform(KEY, (30, 4)) < 0.3).astype(float)
+    known = network(spikes, key=KEY)
+    found = latency_gradient(network, spikes, LABEL, key=jax.random.key(9), trace=known)
+    again = latency_gradient(network, spikes, LABEL, key=KEY)
+    np.testing.assert_array_equal(found.hidden.weights, again.hidden.weights)
+    np.testing.assert_array_equal(found.readout, again.readout)
+    assert np.abs(again.hidden.weights).max() > 0
