@@ -1,5 +1,6 @@
 """One neuron with smooth dynamics during one step of the integrator."""
 
+from functools import partial
 from typing import NamedTuple
 
 import diffrax
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
+
+from ._if_any import if_any
 
 HALVINGS = 30
 NEWTON_STEPS = 3
@@ -29,7 +32,7 @@ def slope(neuron, t, y, drive):
 class Advance(NamedTuple):
     state: PyTree
     error: PyTree
-    dense: PyTree  # what the interpolation of the solver needs
+    dense: PyTree  # begin, end and stages, what the interpolation is made of
 
 
 def advance(solver: diffrax.AbstractERK, neuron, t, y, drive, held, length) -> Advance:
@@ -59,14 +62,26 @@ def advance(solver: diffrax.AbstractERK, neuron, t, y, drive, held, length) -> A
     stages, _ = jax.lax.scan(stage, begin, entries)
     end = _combine(y, tableau.b_sol, stages)
     error = _combine(jax.tree.map(jnp.zeros_like, y), tableau.b_error, stages)
-    return Advance(end, error, {"y0": y, "y1": end, "k": stages})
+    dense = jax.tree.map(lambda y, end, k: jnp.concatenate([y[None], end[None], k]), y, end, stages)
+    return Advance(end, error, dense)
 
 
 def _combine(y, factors, stages):
     """`y` plus the stages with these factors."""
-    return jax.tree.map(
-        lambda y, k: y + jnp.tensordot(jnp.asarray(factors, y.dtype), k, 1), y, stages
-    )
+    return jax.tree.map(jnp.add, y, _weigh(factors, stages))
+
+
+def _weigh(factors, stages):
+    """The sum of the stages with these factors.
+
+    Not a matrix product, which sums in another order if it is one of a batch.
+    """
+
+    def add(stages):
+        column = jnp.asarray(factors, stages.dtype).reshape(-1, *(1,) * (stages.ndim - 1))
+        return jnp.sum(column * stages, axis=0)
+
+    return jax.tree.map(add, stages)
 
 
 class Crossing(NamedTuple):
@@ -75,22 +90,19 @@ class Crossing(NamedTuple):
     exists: Bool[Array, "..."]
 
 
-def find_crossing(solver, neuron, y, step: Advance, length, parts: int, free) -> Crossing:
-    """The first upward crossing of the margin within a step, as its interpolation shows it.
+def find_crossing(solver, neuron, y, step: Advance, parts: int, free) -> Crossing:
+    """The first upward crossing of the margin within a step, as its interpolation shows it, between
+    two places given as shares of the step.
 
     Looks at the ends of `parts` equal parts. If the margin has the same sign at both ends of a
     part, but its slopes say that it turns in between, the turning point is looked at too. So no
     crossing is missed whose part has a single extremum.
     """
-    path = solver.interpolation_cls(t0=jnp.zeros_like(length), t1=length, **step.dense)
-
-    def look(s):
-        return jax.jvp(
-            lambda s: neuron.threshold_margin(path.evaluate(s)), (s,), (jnp.ones_like(s),)
-        )
-
-    marks = length * (jnp.arange(parts + 1, dtype=length.dtype) / parts)
-    margins, slopes = jax.vmap(look)(marks)
+    dtype = jax.tree.leaves(y)[0].dtype
+    marks = jnp.arange(parts + 1, dtype=dtype) / parts
+    with jax.ensure_compile_time_eval():
+        shares = jax.vmap(partial(_shares, solver))(jnp.arange(parts + 1, dtype=dtype) / parts)
+    margins, slopes = jax.vmap(partial(_margin, neuron, step))(shares)
     margins = margins.at[0].set(neuron.threshold_margin(y))
     margins = margins.at[-1].set(neuron.threshold_margin(step.state))
     low, high = marks[:-1], marks[1:]
@@ -107,11 +119,13 @@ def find_crossing(solver, neuron, y, step: Advance, length, parts: int, free) ->
     def turning():
         sign = jnp.where(peaks, 1, -1)
         return jax.vmap(
-            lambda low, high, sign: _bisect(lambda s: -sign * look(s)[1], low, high)[1]
+            lambda low, high, sign: _bisect(
+                lambda x: -sign * _look(solver, neuron, step, x)[1], low, high
+            )[1]
         )(low, high, sign)
 
     turn = if_any(jnp.any(turns), turning, low)
-    at_turn = jax.vmap(lambda s: look(s)[0])(turn)
+    at_turn = jax.vmap(lambda x: _look(solver, neuron, step, x)[0])(turn)
     peaks, dips = peaks & turns & (at_turn > 0), dips & turns & (at_turn < 0)
     crosses = free & (((before < 0) & (after >= 0)) | peaks | dips)
     first = jnp.argmax(crosses)
@@ -124,11 +138,8 @@ def crossing_time(solver, neuron, t, y, drive, step: Advance, length, crossing: 
     """When it crosses: bisection on the interpolation, then Newton's method on steps of the
     integrator that end at the crossing, so that the interpolation adds no error. The slope comes
     with the field, and few steps square the error of the start away."""
-    path = solver.interpolation_cls(t0=jnp.zeros_like(length), t1=length, **step.dense)
-    low, high = _bisect(
-        lambda s: neuron.threshold_margin(path.evaluate(s)), crossing.low, crossing.high
-    )
-    start = (low + high) / 2
+    low, high = _bisect(lambda x: _look(solver, neuron, step, x)[0], crossing.low, crossing.high)
+    start = length * ((low + high) / 2)
 
     def improve(_, s):
         end = advance(solver, neuron, t, y, drive, False, s).state
@@ -139,21 +150,31 @@ def crossing_time(solver, neuron, t, y, drive, step: Advance, length, crossing: 
     refined = jax.lax.fori_loop(0, NEWTON_STEPS, improve, start)
     # Where the margin grazes zero, Newton's method may leave; then the interpolation decides.
     inside = (refined >= 0) & (refined <= length)
-    near = jnp.abs(refined - start) <= crossing.high - crossing.low
+    near = jnp.abs(refined - start) <= length * (crossing.high - crossing.low)
     return jnp.where(inside & near, refined, start)
 
 
-def if_any(needed, compute, default):
-    """`compute()` if it is needed, else `default`.
+def _look(solver, neuron, step: Advance, place):
+    """Margin at a place of a step, a share of its length, and its derivative by that share."""
+    return _margin(neuron, step, _shares(solver, place))
 
-    A loop of at most one turn: under `vmap` it is left out where no sample needs it, while both
-    branches of `lax.cond` would be computed.
+
+def _margin(neuron, step: Advance, shares):
+    state, rate = (_weigh(factors, step.dense) for factors in shares)
+    return jax.jvp(neuron.threshold_margin, (state,), (rate,))
+
+
+def _shares(solver, place):
+    """What begin, end and stages of a step count for at a place, and the derivatives.
+
+    diffrax's interpolation is linear in them, so it shows that for unit vectors; exactly, since
+    each of its sums then has a single term that is not zero.
     """
-    return jax.lax.while_loop(
-        lambda carry: carry[0],
-        lambda carry: (jnp.zeros_like(carry[0]), compute()),
-        (needed, default),
-    )[1]
+    unit = jnp.eye(len(solver.tableau.b_sol) + 2, dtype=place.dtype)
+    ends = {"y0": unit[0], "y1": unit[1], "k": unit[2:]}
+    zero, one = jnp.zeros_like(place), jnp.ones_like(place)
+    path = solver.interpolation_cls(t0=zero, t1=one, **ends)
+    return jax.jvp(path.evaluate, (place,), (one,))
 
 
 def _bisect(function, low, high):

@@ -4,14 +4,16 @@ from functools import partial
 from typing import NamedTuple
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ._arrival_order import earliest, next_arrival
+from ._if_any import if_any
 from ._integrator import Integrator, controller_of
 from ._smooth_circuit import SmoothProblem
-from ._smooth_flow import advance, crossing_time, field, find_crossing, if_any, slope
+from ._smooth_flow import advance, crossing_time, field, find_crossing, slope
 
 
 class Record(NamedTuple):
@@ -72,7 +74,13 @@ def find_smooth_spikes(
     solver, controller = integrator.solver, controller_of(integrator, dtype)
     order = solver.error_order(diffrax.ODETerm(lambda t, y, args: y))
     assert order is not None, "an explicit method has an order"
-    neuron, drive = problem.neuron, problem.drive
+    invalid = jnp.any(jnp.isnan(problem.times))
+    # Parameters that XLA sees as constants it divides by in two ways, by what surrounds the
+    # division, and so by whether there is a batch. Here none is a constant.
+    neuron, drive = jax.tree.map(
+        lambda leaf: jnp.where(invalid, jnp.nan, leaf) if eqx.is_array(leaf) else leaf,
+        (problem.neuron, problem.drive),
+    )
     advance_all = jax.vmap(partial(advance, solver), (0, None, 0, 0, 0, None))
 
     def turn(loop: Loop) -> Loop:
@@ -98,8 +106,8 @@ def find_smooth_spikes(
         margin, rate = jax.vmap(slope, (0, None, 0, 0))(neuron, loop.time, loop.state, drive)
         at_once = loop.fresh & ~held & (margin >= 0) & (rate > 0)
         searches = ~emits & good & ~jnp.any(at_once)
-        crossing = jax.vmap(partial(find_crossing, solver), (0, 0, 0, None, None, 0))(
-            neuron, loop.state, step, length, integrator.parts, searches & ~held
+        crossing = jax.vmap(partial(find_crossing, solver), (0, 0, 0, None, 0))(
+            neuron, loop.state, step, integrator.parts, searches & ~held
         )
         arguments = (neuron, loop.time, loop.state, drive, step, length, crossing)
         waits = if_any(
@@ -177,7 +185,6 @@ def find_smooth_spikes(
 
     known = problem.times + problem.delays[:, input_sources]
     later = jnp.full((rows, column.size - given), jnp.inf, dtype)
-    invalid = jnp.any(jnp.isnan(problem.times))
     free, zero = jnp.zeros(post, bool), jnp.zeros((), dtype)
     term = diffrax.ODETerm(
         lambda t, y, args: jax.vmap(field, (0, None, 0, 0, 0))(neuron, t, y, drive, free)
