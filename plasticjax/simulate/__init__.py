@@ -25,6 +25,8 @@ from ._grid import (
     arrivals_on_grid as arrivals_on_grid,
 )
 from ._integrator import Integrator as Integrator
+from ._largest_voltage import LargestVoltage as LargestVoltage
+from ._largest_voltage import largest_voltage as largest_voltage
 from ._scan import scan_steps as scan_steps
 from ._smooth_circuit import SmoothCircuit as SmoothCircuit
 from ._solve_events import solve_events as solve_events
@@ -50,6 +52,8 @@ __all__ = [
     "Integrator",
     "membrane_state",
     "voltage_integral",
+    "largest_voltage",
+    "LargestVoltage",
     "scan_steps",
     "GridStepper",
     "GridCarry",
