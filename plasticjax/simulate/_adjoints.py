@@ -6,7 +6,9 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ._eventprop_adjoint import eventprop_times
+from ._eventprop_train import eventprop_train
 from ._implicit_adjoint import implicit_times
+from ._implicit_train import implicit_train
 
 
 class AbstractSpikeAdjoint(eqx.Module):
@@ -24,6 +26,22 @@ class AbstractSpikeAdjoint(eqx.Module):
             sources: which neuron fired, [spikes].
             input_sources: which input each input spike comes from, [input spikes].
             inputs: number of inputs of a recurrent circuit; `None`: a layer.
+
+        Returns:
+            The spike times, [spikes].
+        """
+
+    @abc.abstractmethod
+    def attach_train(
+        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+    ) -> Float[Array, " spikes"]:
+        """The same spike times of one neuron of a layer, with derivatives.
+
+        Args:
+            membrane: the neuron in the terms of the solver, scalar leaves.
+            arrivals: when input arrives, [arrivals] (unit of the time constants).
+            weights: of each arrival, over the capacitance, [arrivals].
+            times: spike times, [spikes] (unit of the time constants).
 
         Returns:
             The spike times, [spikes].
@@ -53,12 +71,28 @@ class ImplicitAdjoint(AbstractSpikeAdjoint):
         """
         return implicit_times(problem, times, sources, input_sources, inputs=inputs)
 
+    def attach_train(
+        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+    ) -> Float[Array, " spikes"]:
+        """The same spike times of one neuron of a layer, with derivatives.
+
+        Args:
+            membrane: the neuron in the terms of the solver, scalar leaves.
+            arrivals: when input arrives, [arrivals] (unit of the time constants).
+            weights: of each arrival, over the capacitance, [arrivals].
+            times: spike times, [spikes] (unit of the time constants).
+
+        Returns:
+            The spike times, [spikes].
+        """
+        return implicit_train(membrane, arrivals, weights, times)
+
 
 class EventPropAdjoint(AbstractSpikeAdjoint):
     """The adjoint equations of EventProp, spike by spike backwards in time.
 
     Reverse mode only, first derivatives only. Memory grows with the number of spikes, beside the
-    parameters. Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829.
+    parameters; in a layer, time too grows with spikes plus arrivals. Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829.
     """
 
     def attach(self, problem, times, sources, input_sources, inputs):
@@ -75,3 +109,19 @@ class EventPropAdjoint(AbstractSpikeAdjoint):
             The spike times, [spikes].
         """
         return eventprop_times(problem, times, sources, input_sources, inputs)
+
+    def attach_train(
+        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+    ) -> Float[Array, " spikes"]:
+        """The same spike times of one neuron of a layer, with derivatives.
+
+        Args:
+            membrane: the neuron in the terms of the solver, scalar leaves.
+            arrivals: when input arrives, [arrivals] (unit of the time constants).
+            weights: of each arrival, over the capacitance, [arrivals].
+            times: spike times, [spikes] (unit of the time constants).
+
+        Returns:
+            The spike times, [spikes].
+        """
+        return eventprop_train(membrane, arrivals, weights, times)

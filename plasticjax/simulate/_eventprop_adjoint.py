@@ -79,7 +79,7 @@ def _spike(problem, input_sources, history: History, inputs, carry, visit):
     released = time + own.refractory
     gap = jnp.where(jnp.any(is_next), history.times[following] - released, 0)
     v, i = (jnp.where(jnp.any(is_next), leaf[following], 0) for leaf in costate)
-    v, i = _flow_back(own, v, i, jnp.maximum(gap, 0))
+    v, i = flow_back(own, v, i, jnp.maximum(gap, 0))
     at_next = response_at(problem, input_sources, history, following, inputs)
     by_release = v * (at_next.current_at_release - own.reset / own.tau_mem)
     # The end of the clamp moves with the spike, and what it delays is lost.
@@ -124,7 +124,7 @@ def _arrive(problem: Problem, history: History, costate: Costate, time, source, 
     previous = jnp.where(clamped, history.times[history.previous], -jnp.inf)
     concerns = history.real & (arrival < history.times) & (previous <= arrival)
     start = jnp.where(concerns & (arrival > release), arrival, release)
-    v, i = _flow_back(membrane, *costate, jnp.where(concerns, history.times - start, 0))
+    v, i = flow_back(membrane, *costate, jnp.where(concerns, history.times - start, 0))
     held = jnp.where(concerns & (arrival < release), release - arrival, 0)
     v, i = jnp.where(held > 0, 0, v), i * faded(membrane, held)
     by_weight = jnp.where(concerns, i, 0)
@@ -140,7 +140,7 @@ def _arrive(problem: Problem, history: History, costate: Costate, time, source, 
 def _initial(problem: Problem, history: History, costate: Costate, gradient: Problem):
     """The initial state concerns the first spike of each neuron."""
     membrane = select(problem.membrane, history.sources)
-    v, i = _flow_back(membrane, *costate, history.times)
+    v, i = flow_back(membrane, *costate, history.times)
     first = history.real & (history.previous < 0)
     own = gradient.membrane
     own = replace(
@@ -173,6 +173,7 @@ def _time_constants(problem: Problem, input_sources, history, costate, inputs, g
     return gradient._replace(membrane=membrane)
 
 
-def _flow_back(membrane: Membrane, voltage, current, elapsed):
+def flow_back(membrane: Membrane, voltage, current, elapsed):
+    """Co-states a time `elapsed` earlier, without events."""
     current = current * faded(membrane, elapsed) + voltage * kernel(membrane, elapsed)
     return voltage * leaked(membrane, elapsed), current

@@ -2,15 +2,14 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ._adjoints import AbstractSpikeAdjoint, ImplicitAdjoint
 from ._arrival_order import arrival_order
 from ._circuit import InputSpikes, SpikingCircuit, pose
-from ._implicit_adjoint import fill_tangents
-from ._membrane import Membrane, crossing_time, faded, leaked, respond, rise_within
+from ._membrane import Membrane, crossing_time, faded, rise_within
 from ._solve_events import check_size
 from ._spike_trains import LayerSpikes
 
@@ -22,13 +21,14 @@ def solve_layer(
     t_end: float,
     max_spikes: int,
     until_full: bool = False,
+    adjoint: AbstractSpikeAdjoint | None = None,
 ) -> LayerSpikes:
     r"""All spikes of each neuron of a layer until `t_end`.
 
     The same solution as `solve_events` for a circuit without recurrence, but the neurons do not
     wait for each other: each visits its arrivals in their order, and a crossing is solved for once
-    per spike. The derivatives are those of the implicit function theorem, neuron by neuron, of any
-    order, in forward and reverse mode. Networks of layers pass `LayerSpikes.as_input()` on.
+    per spike. Derivatives are exact, neuron by neuron, as those of `solve_events`. Networks of
+    layers pass `LayerSpikes.as_input()` on.
 
     Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829; Lee, Haghighatshoar & Karbasi (2023),
     AISTATS.
@@ -42,6 +42,9 @@ def solve_layer(
             `overflow` is set for the neuron.
         until_full: stop each neuron after `max_spikes` spikes, without asking whether there are
             more: for losses that read first spikes only. No overflow is reported.
+        adjoint: how derivatives are computed, `ImplicitAdjoint()` (default; forward and reverse
+            mode, any order) or `EventPropAdjoint()` (reverse mode; faster and in less memory the
+            more arrivals and spikes a neuron has).
 
     Returns:
         The spikes of each neuron, [post, max_spikes].
@@ -74,7 +77,8 @@ def solve_layer(
 
     times, overflow = jax.vmap(find, (*axes, axes[1]))(*jax.lax.stop_gradient(given), order)
     times = jnp.where(jnp.any(jnp.isnan(problem.times)), jnp.nan, times)
-    return LayerSpikes(jax.vmap(_train_times, (*axes, 0))(*given, times), overflow)
+    adjoint = ImplicitAdjoint() if adjoint is None else adjoint
+    return LayerSpikes(jax.vmap(adjoint.attach_train, (*axes, 0))(*given, times), overflow)
 
 
 class Train(NamedTuple):
@@ -148,45 +152,3 @@ def _find_train(membrane: Membrane, arrivals, weights, *, t_end, max_spikes, unt
     carry = begin, jnp.full(max_spikes, jnp.inf, dtype), jnp.zeros((), jnp.int32), no
     _, times, _, overflow = jax.lax.while_loop(lambda carry: ~carry[0].ended, next_spike, carry)
     return times, overflow
-
-
-@eqx.filter_custom_jvp
-def _train_times(membrane: Membrane, arrivals, weights, times):
-    """`times` of one neuron, differentiable with respect to the other arguments."""
-    return times
-
-
-@_train_times.def_jvp
-def _train_times_jvp(primals, tangents):
-    """Each spike depends on the one before by the end of the clamp, and on nothing else."""
-    membrane, arrivals, weights, times = primals
-    times = _train_times(membrane, arrivals, weights, times)
-    real = jnp.isfinite(times)
-    at = jnp.where(real, times, 0)
-    before = jnp.append(0, at[:-1])
-    fired = jnp.arange(times.size) > 0
-
-    def excess(membrane, arrivals, weights):
-        released = jnp.where(fired, before + membrane.refractory, 0)
-        response = jax.vmap(respond, (None, 0, 0, 0, None, None))(
-            membrane, at, released, fired, arrivals, weights
-        )
-        slope = response.current - membrane.threshold / membrane.tau_mem
-        by_release = membrane.reset / membrane.tau_mem - response.current_at_release
-        by_release *= leaked(membrane, jnp.where(real, at - released, 0))
-        return response.potential - membrane.threshold, (slope, by_release)
-
-    given = membrane, arrivals, weights
-    given_dot = fill_tangents(given, tuple(tangents[:3]))
-    _, change, (slope, by_release) = jax.jvp(excess, given, given_dot, has_aux=True)
-    usable = real & (slope > 0)
-    scale = jnp.where(usable, -1 / jnp.where(usable, slope, 1), 0)
-
-    def follow(previous, spike):
-        change, by_release, scale = spike
-        own = scale * (change + by_release * previous)
-        return own, own
-
-    links = jnp.where(fired, by_release, 0)
-    _, change = jax.lax.scan(follow, jnp.zeros((), times.dtype), (change, links, scale))
-    return times, change
