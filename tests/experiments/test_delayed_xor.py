@@ -73,10 +73,12 @@ def test_groups_train_all_conditions():
 
 
 def test_go_comes_later_and_nothing_else_changes():
-    plain, late = (
-        delayed_xor.trials(jax.random.key(2), 8, delayed_xor.Gates(1.0, 1.0, later), CONFIG)
-        for later in (0.0, 60.0)
+    draw = jax.jit(
+        lambda later: delayed_xor.trials(
+            jax.random.key(2), 8, delayed_xor.Gates(jnp.ones(()), jnp.ones(()), later), CONFIG
+        )
     )
+    plain, late = draw(0.0), draw(60.0)
     np.testing.assert_allclose(late.go, plain.go + 60)
     is_go = plain.sources == 2
     np.testing.assert_allclose(late.times, plain.times + 60 * is_go)
