@@ -63,12 +63,11 @@ def train(
     job: Job,
 ) -> Float[np.ndarray, "two epochs seeds"]:
     """Accuracy (%) on fresh recordings after each epoch, and the spikes of a hidden neuron."""
-    optimisers = Weights(*(optax.rmsprop(rate) for rate in config.latency_rates))
+    optimisers = [optax.rmsprop(rate) for rate in config.latency_rates]
 
     def start(key):
         weights = initial(config, seen.rasters.shape[2], jax.random.fold_in(key, 0))
-        states = Weights(*(o.init(w) for o, w in zip(optimisers, weights, strict=True)))
-        return weights, states
+        return weights, [o.init(w) for o, w in zip(optimisers, weights, strict=True)]
 
     def one_epoch(epoch, seen, fresh, carry, key):
         def update(carry, batch: Batch, key):
@@ -76,7 +75,7 @@ def train(
             change, scaled = mean_change(config, weights, batch, key)
             steps = [o.update(c, s) for o, c, s in zip(optimisers, change, states, strict=True)]
             moved = [w + u + g for w, (u, _), g in zip(weights, steps, scaled, strict=True)]
-            return (Weights(*moved), Weights(*(state for _, state in steps))), None
+            return (Weights(*moved), [state for _, state in steps]), None
 
         order_key, test_key = jax.random.split(jax.random.fold_in(key, 1 + epoch))
         carry, _ = train_epoch(update, carry, *seen, batch=config.batch, key=order_key)

@@ -151,7 +151,7 @@ def train_side_by_side(
             accuracy = np.asarray(state.history[epoch, 0]).mean(axis=1)
             bar.advance(1, **{name: float(accuracy[number]) for name, number in shown.items()})
             job.save(epoch + 1, state)
-    return Numbers(*np.moveaxis(np.asarray(state.history), 1, 0), np.asarray(state.rates))
+    return Numbers(*[*np.moveaxis(np.asarray(state.history), 1, 0), np.asarray(state.rates)])
 
 
 def check(config: Setting) -> None:

@@ -8,7 +8,7 @@ with rates kept in bounds, and with moments of four sizes; and with a local rule
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import equinox as eqx
 import numpy as np
@@ -95,8 +95,17 @@ def penalty(condition: Condition, traces: NetworkTrace) -> Float[Array, ""]:
     return rates + moments
 
 
+class Slopes(Protocol):
+    """What `gradient` must know."""
+
+    @property
+    def surrogate(self) -> float: ...
+    @property
+    def width(self) -> float: ...
+
+
 def gradient(
-    config: Config, condition: Condition, network: SurrogateNetwork, batch: Batch, *, local: bool
+    config: Slopes, condition: Condition, network: SurrogateNetwork, batch: Batch, *, local: bool
 ):
     """Of loss and regulariser, by backpropagation through time or by the local rule.
 

@@ -104,11 +104,12 @@ def run(config: Config, *, key: Key[Array, ""], job: Job) -> Result:
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(config.seeds))
     found = membrane.train(config, kinds(config), keys, seen, fresh, job.part("membrane"))
     first = latency.train(config, keys, seen, fresh, job.part("latency"))
-    both = (
+    accuracy, spikes = (
         np.concatenate([one[:, None], other], axis=1)
         for one, other in zip(first, (found.accuracy, found.spikes), strict=True)
     )
-    return Result(*both, found.second, found.potential, np.asarray(fresh.rasters[0], np.float32))
+    raster = np.asarray(fresh.rasters[0], np.float32)
+    return Result(accuracy, spikes, found.second, found.potential, raster)
 
 
 def check(config: Config) -> None:

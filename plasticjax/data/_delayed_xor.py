@@ -39,8 +39,8 @@ def delayed_xor(
     """A trial of 100 ms: two bits, a pause, and a burst that asks for their exclusive or.
 
     A bit that is 1 is a burst of spikes that begins at 2 to 8 ms (the first bit) or at 22 to 28 ms
-    (the second), a bit that is 0 is silence. The GO burst begins at 60 to 70 ms. By then the first
-    bit is further away than membranes of 20 ms remember.
+    (the second), a bit that is 0 is silence. The GO burst begins at 60 to 70 ms. By then a membrane
+    of 20 ms has lost 95 % of what the first bit left there, and 85 % of what the second left.
 
     Args:
         key: random key of the trial, scalar; `jax.vmap` over keys for many.

@@ -73,10 +73,12 @@ def test_groups_train_all_conditions():
 
 
 def test_go_comes_later_and_nothing_else_changes():
-    plain, late = (
-        delayed_xor.trials(jax.random.key(2), 8, delayed_xor.Gates(1.0, 1.0, later), CONFIG)
-        for later in (0.0, 60.0)
+    draw = jax.jit(
+        lambda later: delayed_xor.trials(
+            jax.random.key(2), 8, delayed_xor.Gates(jnp.ones(()), jnp.ones(()), later), CONFIG
+        )
     )
+    plain, late = draw(0.0), draw(60.0)
     np.testing.assert_allclose(late.go, plain.go + 60)
     is_go = plain.sources == 2
     np.testing.assert_allclose(late.times, plain.times + 60 * is_go)
@@ -87,10 +89,8 @@ def test_the_claims_read_their_conditions():
     result = made_up()._replace(
         test=np.array([[0.9, 1.0], [0, 0], [0.75, 0.9], [0.5, 0.6], [1, 1]])
     )
-    first, second, third = (claim.measure(result) for claim in delayed_xor.CLAIMS)
-    np.testing.assert_allclose(first, [90, 100])
-    np.testing.assert_allclose(second, [100, 0])
-    np.testing.assert_allclose(third, [100, 100])
+    found = [claim.measure(result) for claim in delayed_xor.CLAIMS]
+    np.testing.assert_allclose(found, [[90, 100], [75, 90], [50, 60], [100, 0], [100, 100]])
 
 
 def test_a_figure_is_drawn(tmp_path):
@@ -117,4 +117,5 @@ def test_a_small_run():
 def test_exact_gradients_solve_the_task():
     result = delayed_xor.run(delayed_xor.Config(), key=jax.random.key(0), job=NullJob())
     # Without recurrence more is reached than the sheet expects; see the documentation.
-    assert_claims_hold(delayed_xor.CLAIMS[::2], result, size="default", seeds=3)
+    held = [claim for claim in delayed_xor.CLAIMS if "at most 75 % accuracy" not in claim.statement]
+    assert_claims_hold(held, result, size="default", seeds=3)
