@@ -8,7 +8,7 @@ import time
 
 from benchmarks._workers._protocol import Measure, serve
 
-PART = 16  # samples of a batch whose gradient the grid takes at once
+PART = 16  # samples of a batch whose gradient the grid takes at once; their traces fit the cache
 
 
 def prepare(case: dict) -> tuple[Measure, dict]:
@@ -127,7 +127,7 @@ def _grid(case: dict):
     import optax
 
     from plasticjax.models import surrogate_network
-    from plasticjax.training import membrane_loss
+    from plasticjax.training import membrane_loss, value_and_grad_in_parts
 
     data = np.load(case["data"])
     rasters, labels = jnp.asarray(data["rasters"]), jnp.asarray(data["labels"])
@@ -137,7 +137,8 @@ def _grid(case: dict):
     plastic, static = eqx.partition(eqx.tree_at(places, network, weights), eqx.is_array)
     optimizer = optax.adam(case["learning_rate"])
 
-    def loss(plastic, rasters, labels):
+    def loss(plastic, part):
+        rasters, labels = part
         network = eqx.combine(plastic, static)
         # Time stays the first axis, so that scans need not move it.
         traces = jax.vmap(network, in_axes=1, out_axes=1)(rasters)
@@ -145,22 +146,16 @@ def _grid(case: dict):
 
     @jax.jit
     def step(plastic, state, rasters, labels):
-        def part(inputs):
-            return jax.value_and_grad(loss)(plastic, *inputs)
-
-        parts = jax.lax.map(part, (rasters, labels))
-        value, gradient = jax.tree.map(lambda leaf: leaf.mean(0), parts)
+        batch, parts = (rasters, labels), -(-labels.size // PART)
+        value, gradient = value_and_grad_in_parts(loss, plastic, batch, parts=parts, axes=(1, 0))
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(plastic, updates), state, value
 
-    def split(rasters, labels):
-        """Parts of a batch whose traces fit into the cache."""
-        size = min(case["batch"], PART)
-        rasters = rasters.reshape(-1, size, *rasters.shape[1:])
-        return jnp.moveaxis(rasters, 2, 1), labels.reshape(-1, size)
-
     state = optimizer.init(plastic)
-    pieces = [split(*piece) for piece in _pieces(rasters, labels, case["batch"])]
+    pieces = [
+        (jnp.moveaxis(rasters, 1, 0), labels)
+        for rasters, labels in _pieces(rasters, labels, case["batch"])
+    ]
     return _timed(step, (plastic, state), pieces, case["batch"], case["steps"]), {}
 
 

@@ -138,6 +138,9 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
     rest = per_neuron(resting(circuit))
     reset = neuron.leak if neuron.reset_voltage is None else neuron.reset_voltage
     state = CurrentLIFState(neuron.leak, 0.0) if circuit.initial is None else circuit.initial
+    ratio = known_ratio(neuron)
+    if ratio != 1 and ratio is not None and 2 / 3 < ratio < 3 / 2:
+        ratio = None  # differences of the time constants need care
     membrane = Membrane(
         tau_mem,
         tau_syn,
@@ -146,7 +149,7 @@ def pose(circuit: SpikingCircuit, inputs: InputSpikes) -> tuple[Problem, Int[Arr
         per_neuron(state.voltage) - rest,
         per_neuron(state.current) / capacitance,
         per_neuron(circuit.refractory),
-        known_ratio(neuron),
+        ratio,
     )
     weights = circuit.weights.astype(dtype)
     delays = delay_rows(circuit.delays, count, dtype)

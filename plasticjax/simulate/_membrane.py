@@ -11,15 +11,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._before_peak import before_peak
 from ._crossing import scaled_log1p
 
 
 class Membrane(eqx.Module):
     """Parameters of each neuron, leaves [post] or scalar.
 
-    `ratio` is tau_mem / tau_syn if it is the same for all and known when a function is traced,
-    else None. The functions below need fewer exponentials if it is 2. Time constants with a known
-    ratio are constants: derivatives with respect to them need None.
+    `ratio` is tau_mem / tau_syn if it is the same for all, known when a function is traced, and
+    either 1 or not near 1, else None. The functions below then need less care, and fewer
+    exponentials if it is 2. Time constants with a known ratio are constants: derivatives with
+    respect to them need None.
     """
 
     tau_mem: Float[Array, "..."]
@@ -104,25 +106,39 @@ def rise_within(membrane: Membrane, u, y, gap):
 
 
 def crossing_time(membrane: Membrane, u, y, rise: Rise):
-    """Time of the crossing, to machine precision; `inf` if there is none.
-
-    The search starts from the parabola at the peak, or from the chord.
-    """
-    excess = rise.top - membrane.threshold
-    curvature = rise.top / (membrane.tau_mem * membrane.tau_syn)
-    bent = rise.crosses & rise.peaks
-    width = jnp.sqrt(jnp.where(bent, 2 * excess, 0) / jnp.where(bent, curvature, 1))
-    height = jnp.where(rise.crosses, rise.top - rise.bottom, 1)
-    part = jnp.where(rise.crosses, membrane.threshold - rise.bottom, 0) / height
-    chord = rise.low + (rise.high - rise.low) * part
-    start = jnp.where(bent, jnp.maximum(rise.high - width, rise.low), chord)
-    found = _bracketed_root(membrane, u, y, rise.low, rise.high, start, rise.crosses)
+    """Time of the crossing, to machine precision; `inf` if there is none."""
+    driven = (y > 0) & (membrane.threshold > 0)
+    direct = jnp.clip(driven_crossing(membrane, u, y), rise.low, rise.high)
+    found = _bracketed_root(membrane, u, y, rise, rise.crosses & ~driven)
+    found = jnp.where(driven, direct, found)
     return jnp.where(rise.at_once, 0, jnp.where(rise.crosses, found, jnp.inf))
 
 
-def _bracketed_root(membrane, u, y, low, high, start, active):
-    """Newton's method, with bisection where it would leave the bracket; each element stops on its
-    own, so that the result does not depend on its neighbours."""
+def driven_crossing(membrane: Membrane, u, y):
+    r"""Time of the upward crossing of a threshold > 0 with a current y > 0; `inf` if there is none.
+
+    The peak is $\tau_m$ times the current at its time. Counted from there, time and height are
+    those of any other neuron with the same ratio of time constants.
+    """
+    tau_mem, tau_syn, threshold = membrane.tau_mem, membrane.tau_syn, membrane.threshold
+    peak = _extremum(membrane, u, y)
+    possible = (y > 0) & (threshold > 0) & (u < threshold) & (peak > 0)
+    height = jnp.log(jnp.where(possible, tau_mem * y / threshold, 1)) - peak / tau_syn
+    exists = possible & (height > 0)
+    slower = jnp.maximum(tau_mem, tau_syn)
+    ratio = membrane.ratio
+    ratio = slower / jnp.minimum(tau_mem, tau_syn) if ratio is None else max(ratio, 1 / ratio)
+    time = peak - slower * before_peak(jnp.where(exists, height, 1), ratio)
+    return jnp.where(exists, jnp.maximum(time, 0), jnp.inf)
+
+
+def _bracketed_root(membrane, u, y, rise: Rise, active):
+    """Newton's method from the chord, with bisection where it would leave the bracket; each element
+    stops on its own, so that the result does not depend on its neighbours."""
+    height = jnp.where(active, rise.top - rise.bottom, 1)
+    part = jnp.where(active, membrane.threshold - rise.bottom, 0) / height
+    low, high = rise.low, rise.high
+    start = low + (high - low) * part
     tolerance = 4 * jnp.finfo(start.dtype).eps
 
     def unfinished(carry):
@@ -154,11 +170,16 @@ def _extremum(membrane: Membrane, u, y):
     Setting the slope to zero gives exp(-d s) = (1 + d u / y) / (1 + d tau_mem) with
     d = 1 / tau_syn - 1 / tau_mem; log1p(d z) / d keeps its digits as d goes to zero.
     """
-    difference = 1 / membrane.tau_syn - 1 / membrane.tau_mem
     ratio = u / jnp.where(y == 0, 1, y)
+    if membrane.ratio == 1:
+        return jnp.where(y == 0, -1, membrane.tau_mem - ratio)
+    difference = 1 / membrane.tau_syn - 1 / membrane.tau_mem
     exists = (y != 0) & (1 + difference * ratio > 0)
-    time = scaled_log1p(membrane.tau_mem, difference)
-    time -= scaled_log1p(jnp.where(exists, ratio, 0), difference)
+    ratio = jnp.where(exists, ratio, 0)
+    if membrane.ratio is None:
+        time = scaled_log1p(membrane.tau_mem, difference) - scaled_log1p(ratio, difference)
+    else:
+        time = jnp.log(membrane.ratio / (1 + difference * ratio)) / difference
     return jnp.where(exists, time, -1)
 
 

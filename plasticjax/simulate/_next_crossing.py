@@ -1,8 +1,9 @@
-"""When a neuron without further events fires: in closed form where there is one."""
+"""When a neuron without further events fires."""
 
 import jax.numpy as jnp
 
-from ._membrane import Membrane, crossing_time, rise_within
+from ._if_any import if_any
+from ._membrane import Membrane, crossing_time, driven_crossing, rise_within
 
 
 def wait_for_crossing(membrane: Membrane, u, y, gap):
@@ -12,12 +13,21 @@ def wait_for_crossing(membrane: Membrane, u, y, gap):
     fires at once if its potential rises.
     """
     if membrane.ratio == 2:
-        return _wait_in_closed_form(membrane, u, y, gap)
-    rise, _ = rise_within(membrane, u, y, gap)
-    return crossing_time(membrane, u, y, rise)
+        return _wait_by_a_root(membrane, u, y, gap)
+    threshold = membrane.threshold
+    at_once = (u >= threshold) & (y * membrane.tau_mem > u)
+    wait = driven_crossing(membrane, u, y)
+    wait = jnp.where(at_once, 0, jnp.where(wait <= gap, wait, jnp.inf))
+    rests_above = threshold <= 0  # so that it may cross on its way back to rest
+
+    def search():
+        rise, _ = rise_within(membrane, u, y, gap)
+        return crossing_time(membrane, u, y, rise)
+
+    return jnp.where(rests_above, if_any(jnp.any(rests_above), search, wait), wait)
 
 
-def _wait_in_closed_form(membrane: Membrane, u, y, gap):
+def _wait_by_a_root(membrane: Membrane, u, y, gap):
     r"""With $z = e^{-s / \tau_m}$ and $k = \tau_m y$ the potential is $(u + k) z - k z^2$."""
     tau, threshold = membrane.tau_mem, membrane.threshold
     k = tau * y

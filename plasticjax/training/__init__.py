@@ -19,6 +19,7 @@ from ._loop import Batch as Batch
 from ._loop import train_epoch as train_epoch
 from ._membrane_losses import max_over_time as max_over_time
 from ._membrane_losses import membrane_loss as membrane_loss
+from ._parts import value_and_grad_in_parts as value_and_grad_in_parts
 from ._spike_losses import (
     first_spike_class as first_spike_class,
 )
@@ -46,6 +47,7 @@ from ._spike_train_losses import van_rossum_loss as van_rossum_loss
 __all__ = [
     "train_epoch",
     "Batch",
+    "value_and_grad_in_parts",
     "FirstSpikeUpdate",
     "FirstSpikeState",
     "FirstSpikeMetrics",
