@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,15 +22,15 @@ T_END = 40.0
 DELAYS = np.linspace(0, 9, 12)
 
 
-def readout(seed: int, *, delays=0.0, tau_mem=20.0, tau_syn=5.0, inputs: int = 12, post: int = 3):
+def readout(seed: int, *, delays: Any = 0.0, tau_mem: Any = 20.0, tau_syn: Any = 5.0):
     rng = np.random.default_rng(seed)
     neuron = CurrentLIF.event_prop(tau_mem, tau_syn)
-    weights = jnp.asarray(rng.normal(0.2, 1.0, (post, inputs)))
-    start = CurrentLIFState(jnp.asarray(np.array(0.05)), jnp.asarray(rng.normal(0, 0.3, post)))
+    weights = jnp.asarray(rng.normal(0.2, 1.0, (3, 12)))
+    start = CurrentLIFState(jnp.asarray(np.array(0.05)), jnp.asarray(rng.normal(0, 0.3, 3)))
     circuit = SpikingCircuit(
         neuron, weights, delays=delays, bias=jnp.asarray(np.array(0.02)), initial=start
     )
-    return circuit, InputSpikes(jnp.asarray(rng.uniform(0, T_END, inputs)))
+    return circuit, InputSpikes(jnp.asarray(rng.uniform(0, T_END, 12)))
 
 
 @eqx.filter_jit
@@ -38,7 +39,9 @@ def on_grid(circuit, inputs, times):
     return jax.vmap(lambda t: membrane_state(circuit, inputs, silent, t).voltage)(times)
 
 
-largest = eqx.filter_jit(largest_voltage)
+@eqx.filter_jit
+def largest(circuit, inputs, *, t_end) -> Any:
+    return largest_voltage(circuit, inputs, t_end=t_end)
 
 
 def test_it_is_the_largest_value_on_a_fine_grid(x64):
