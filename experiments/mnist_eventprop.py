@@ -309,8 +309,16 @@ def figure(result: Result):
     )
     known = [p for p in PUBLISHED if p[0] <= result.epochs[-1]]
     if known:
-        curve.plot(*np.transpose(known), "k+", label="published mean")
-        curve.legend(fontsize=8, frameon=False, loc="lower right")
+        curve.plot(*np.transpose(known), "k+")
+        curve.annotate(
+            "published mean",
+            known[0],
+            xytext=(-6, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
     learning_curve(result.epochs[1:], result.loss, value_label="training loss", ax=loss)
     axes = right.subplots(2, len(result.examples), sharex=True, sharey="row")
     for column, shown in zip(axes.T, result.examples, strict=True):
@@ -323,9 +331,11 @@ def figure(result: Result):
             color = "tab:red" if right_one else "0.6"
             potentials.plot(result.times, trace, color=color, linewidth=1.5 if right_one else 0.8)
             potentials.plot(shown.peak_times[label], shown.peaks[label], ".", color=color)
-        potentials.set_xlabel("time (ms)")
-    axes[0, 0].set_ylabel("hidden neuron")
-    axes[1, 0].set_ylabel("output potential (threshold)")
+        potentials.set_xlabel("time (ms)", fontsize=9)
+        for ax in column:
+            ax.tick_params(labelsize=8)
+    axes[0, 0].set_ylabel("hidden neuron", fontsize=9)
+    axes[1, 0].set_ylabel("output potential (threshold)", fontsize=9)
     return fig
 
 
