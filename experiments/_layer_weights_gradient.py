@@ -7,21 +7,21 @@ at an arrival a, and only as many rounds as the busiest neuron has spikes.
 """
 
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from plasticjax.neurons import CurrentLIF
 from plasticjax.simulate import InputSpikes, LayerSpikes, SpikingCircuit, solve_layer
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def layer_of_weights(
     weights: Float[Array, "post spikes"],
     times: Float[Array, " spikes"],
     neuron: CurrentLIF,
+    *,
     t_end: float,
     max_spikes: int,
 ) -> LayerSpikes:
@@ -30,13 +30,18 @@ def layer_of_weights(
 
     `neuron` has scalar parameters, different time constants and a leak of zero; there is no clamp.
     """
+    return cast(LayerSpikes, _layer(weights, times, neuron, t_end, max_spikes))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _layer(weights, times, neuron, t_end, max_spikes):
     return solve_layer(
         SpikingCircuit(neuron, weights), InputSpikes(times), t_end=t_end, max_spikes=max_spikes
     )
 
 
 def _forward(weights, times, neuron, t_end, max_spikes):
-    spikes = layer_of_weights(weights, times, neuron, t_end, max_spikes)
+    spikes = cast(LayerSpikes, _layer(weights, times, neuron, t_end, max_spikes))
     return spikes, (weights, times, spikes.times)
 
 
@@ -86,4 +91,4 @@ def _backward(neuron: CurrentLIF, t_end, max_spikes, saved, by_spikes):
     return gradient / capacitance, jnp.zeros_like(arrivals)
 
 
-layer_of_weights.defvjp(_forward, _backward)
+_layer.defvjp(_forward, _backward)

@@ -303,7 +303,7 @@ def figure(result: Result):
 
     names = list(result.accuracy)
     fig = Figure(figsize=(7.4, 6.6), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=(2, 1))
+    top, bottom = fig.subfigures(2, 1, height_ratios=(2, 1), squeeze=False)[:, 0]
     axes = top.subplots(2, len(names), sharex="col", sharey=True, squeeze=False)
     for column, name in zip(axes.T, names, strict=True):
         for ax, raster in zip(column, (result.before[name], result.after[name]), strict=True):

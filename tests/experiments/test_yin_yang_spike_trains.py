@@ -19,7 +19,7 @@ EXPERIMENTS = {
 }
 TINY = {
     "eventprop": dict(seeds=1, hidden=40),
-    "recurrent": dict(hidden=12, spikes=12, train_samples=320, test_samples=100),
+    "recurrent": dict(hidden=12, spikes=12, many_spikes=100, train_samples=320, test_samples=100),
 }
 
 
@@ -49,7 +49,11 @@ def test_spike_trains_learn_in_two_epochs(tmp_path):
 @pytest.mark.slow
 def test_a_recurrent_network_learns_and_both_adjoints_give_the_same(tmp_path):
     result = _small("recurrent")
-    assert np.all(result.loss[:, 1] < result.loss[:, 0])
+    assert tuple(result.loss) == yin_yang_recurrent.VARIANTS
+    for name, loss in result.loss.items():
+        assert np.all(loss[:, 1] < loss[:, 0]), name
+        assert np.isfinite(result.before[name].times).any(axis=1).all()
+        assert np.any(result.before[name].labels != result.after[name].labels)
     _draw(yin_yang_recurrent, result, tmp_path / "figure.png")
     config = dataclasses.replace(yin_yang_recurrent.Config.smoke(), **TINY["recurrent"])
     weights = yin_yang_recurrent.initial_weights(jax.random.key(1), config)
@@ -76,6 +80,38 @@ def test_without_a_bias_there_are_four_inputs():
         np.testing.assert_allclose(times[0, :4], 10 * values[0], rtol=1e-6)
         weights = yin_yang_recurrent.initial_weights(jax.random.key(0), config)
         assert weights.inputs.shape == (config.hidden, inputs)
+
+
+def test_a_variant_changes_what_it_says_and_nothing_else():
+    config = yin_yang_recurrent.Config()
+    assert config.of("published") == config
+    many, none = config.of("many spikes"), config.of("no bias")
+    assert (many.reset, many.input_weights, many.t_end, many.spikes) == (0, (1.8, 0.96), 2.0, 240)
+    assert (none.bias, none.correct, none.wrong) == (False, 1.4, 1.6)
+    same = dict(bias=True, correct=0.9, wrong=1.1)
+    assert dataclasses.replace(none, **same) == config
+    with pytest.raises(ValueError, match=r"variants=.*slow.*are valid"):
+        dataclasses.replace(config, variants=("slow",))
+
+
+def test_spikes_without_room_do_not_matter_after_the_label_spikes():
+    config = dataclasses.replace(yin_yang_recurrent.Config.smoke(), hidden=12).of("many spikes")
+    weights = yin_yang_recurrent.initial_weights(jax.random.key(1), config)
+    weights = weights._replace(label=abs(weights.label))
+    times = yin_yang_recurrent.encode(np.array([[0.3, 0.6, 0.7, 0.4]]), config)[0]
+
+    def first(room):
+        limited = dataclasses.replace(config, spikes=room)
+        simulate = yin_yang_recurrent.simulate
+        return jax.jit(lambda w, t: simulate(w, t, limited))(weights, times)
+
+    trains, labels = first(100)
+    assert not trains.overflow and np.all(np.isfinite(labels))
+    room = int(np.sum(trains.times <= np.sort(labels)[1])) + 1
+    cut, some = first(room)
+    assert cut.overflow and not np.isnan(some).all() and np.isnan(some).any()
+    known = labels <= cut.times[-1]
+    np.testing.assert_array_equal(some, np.where(known, labels, np.nan))
 
 
 def test_too_many_spikes_stop_a_run():
