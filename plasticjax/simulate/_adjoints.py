@@ -92,7 +92,8 @@ class EventPropAdjoint(AbstractSpikeAdjoint):
     """The adjoint equations of EventProp, spike by spike backwards in time.
 
     Reverse mode only, first derivatives only. Memory grows with the number of spikes, beside the
-    parameters; in a layer, time too grows with spikes plus arrivals. Source: Wunderlich & Pehle (2021), Sci. Rep. 11, 12829.
+    parameters; in a layer, time too grows with spikes plus arrivals. Source: Wunderlich & Pehle
+    (2021), Sci. Rep. 11, 12829.
     """
 
     def attach(self, problem, times, sources, input_sources, inputs):
