@@ -19,15 +19,16 @@ from jaxtyping import Array, Float, Int, Key
 from plasticjax.data import encode_first_spike, mnist
 from plasticjax.neurons import CurrentLIF
 from plasticjax.simulate import (
+    EventPropAdjoint,
     InputSpikes,
     LayerSpikes,
     SpikingCircuit,
     largest_voltage,
     membrane_state,
+    solve_layer,
 )
 
 from ._contract import Claim, Job
-from ._layer_weights_gradient import layer_of_weights
 
 PAPER = "Wunderlich & Pehle 2021, Fig. 3"
 PUBLISHED = ((1, 91.5), (2, 93.7), (3, 94.8), (5, 96.0), (10, 96.9), (20, 97.5), (100, 97.58))
@@ -175,7 +176,13 @@ def simulate(weights, times: Float[Array, " spikes"], sources, config: Config):
     """
     neuron = CurrentLIF.event_prop(config.tau_mem, config.tau_syn)
     incoming = weights[0].T[sources].T
-    hidden = layer_of_weights(incoming, times, neuron, t_end=config.t_end, max_spikes=config.spikes)
+    hidden = solve_layer(
+        SpikingCircuit(neuron, incoming),
+        InputSpikes(times),
+        t_end=config.t_end,
+        max_spikes=config.spikes,
+        adjoint=EventPropAdjoint(),
+    )
     given = compact(hidden, config.all_spikes)
     output = largest_voltage(SpikingCircuit(neuron, weights[1]), given, t_end=config.t_end)
     complete = ~jnp.any(hidden.overflow) & (jnp.sum(hidden.counts()) <= config.all_spikes)

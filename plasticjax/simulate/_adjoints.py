@@ -33,7 +33,12 @@ class AbstractSpikeAdjoint(eqx.Module):
 
     @abc.abstractmethod
     def attach_train(
-        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+        self,
+        membrane,
+        arrivals,
+        weights,
+        times: Float[Array, " spikes"],
+        currents: Float[Array, " spikes"],
     ) -> Float[Array, " spikes"]:
         """The same spike times of one neuron of a layer, with derivatives.
 
@@ -42,6 +47,7 @@ class AbstractSpikeAdjoint(eqx.Module):
             arrivals: when input arrives, [arrivals] (unit of the time constants).
             weights: of each arrival, over the capacitance, [arrivals].
             times: spike times, [spikes] (unit of the time constants).
+            currents: synaptic current then, over the capacitance, [spikes].
 
         Returns:
             The spike times, [spikes].
@@ -72,7 +78,12 @@ class ImplicitAdjoint(AbstractSpikeAdjoint):
         return implicit_times(problem, times, sources, input_sources, inputs=inputs)
 
     def attach_train(
-        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+        self,
+        membrane,
+        arrivals,
+        weights,
+        times: Float[Array, " spikes"],
+        currents: Float[Array, " spikes"],
     ) -> Float[Array, " spikes"]:
         """The same spike times of one neuron of a layer, with derivatives.
 
@@ -81,6 +92,7 @@ class ImplicitAdjoint(AbstractSpikeAdjoint):
             arrivals: when input arrives, [arrivals] (unit of the time constants).
             weights: of each arrival, over the capacitance, [arrivals].
             times: spike times, [spikes] (unit of the time constants).
+            currents: synaptic current then, over the capacitance, [spikes].
 
         Returns:
             The spike times, [spikes].
@@ -112,7 +124,12 @@ class EventPropAdjoint(AbstractSpikeAdjoint):
         return eventprop_times(problem, times, sources, input_sources, inputs)
 
     def attach_train(
-        self, membrane, arrivals, weights, times: Float[Array, " spikes"]
+        self,
+        membrane,
+        arrivals,
+        weights,
+        times: Float[Array, " spikes"],
+        currents: Float[Array, " spikes"],
     ) -> Float[Array, " spikes"]:
         """The same spike times of one neuron of a layer, with derivatives.
 
@@ -121,8 +138,9 @@ class EventPropAdjoint(AbstractSpikeAdjoint):
             arrivals: when input arrives, [arrivals] (unit of the time constants).
             weights: of each arrival, over the capacitance, [arrivals].
             times: spike times, [spikes] (unit of the time constants).
+            currents: synaptic current then, over the capacitance, [spikes].
 
         Returns:
             The spike times, [spikes].
         """
-        return eventprop_train(membrane, arrivals, weights, times)
+        return eventprop_train(membrane, arrivals, weights, times, currents)

@@ -12,17 +12,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ._eventprop_adjoint import flow_back
+from ._if_any import if_any
 from ._membrane import Membrane, faded, respond
 
 
 @jax.custom_vjp
-def eventprop_train(membrane: Membrane, arrivals, weights, times):
-    """`times` of one neuron, differentiable (reverse mode) with respect to the other arguments."""
+def eventprop_train(membrane: Membrane, arrivals, weights, times, currents):
+    """`times` of one neuron, differentiable (reverse mode) with respect to membrane, arrivals and
+    weights. `currents`: its synaptic current at these times."""
     return times
 
 
-def _forward(membrane, arrivals, weights, times):
-    return times, (membrane, arrivals, weights, times)
+def _forward(membrane, arrivals, weights, times, currents):
+    return times, (membrane, arrivals, weights, times, currents)
 
 
 class Concern(NamedTuple):
@@ -44,12 +46,13 @@ class Visit(NamedTuple):
 
 
 def _backward(saved, by_time):
-    membrane, arrivals, weights, times = saved
+    membrane, arrivals, weights, times, currents = saved
     real = jnp.isfinite(times)
     at = jnp.where(real, times, 0)
     release = jnp.append(0, at[:-1] + membrane.refractory)
     concern = _concern(arrivals, times, at, release)
-    slope, slope_at_release = _slopes(membrane, concern, weights, at)
+    slope = currents - membrane.threshold / membrane.tau_mem
+    slope_at_release = _slope_at_release(membrane, concern, weights, currents)
     visits = Visit(at, jnp.where(real, slope, 0), slope_at_release, jnp.where(real, by_time, 0))
 
     def back(later, visit):
@@ -84,7 +87,8 @@ def _backward(saved, by_time):
         voltage=first[0],
         current=first[1],
     )
-    return by_membrane, weights * (i / membrane.tau_syn - v), i, jnp.zeros_like(times)
+    zeros = jnp.zeros_like(times)
+    return by_membrane, weights * (i / membrane.tau_syn - v), i, zeros, zeros
 
 
 eventprop_train.defvjp(_forward, _backward)
@@ -108,23 +112,16 @@ def _concern(arrivals, times, at, release) -> Concern:
     return Concern(exists, spike, held, jnp.where(exists, at[spike] - start, 0))
 
 
-def _slopes(membrane: Membrane, concern: Concern, weights, at):
-    """Slope of the potential at each spike, and after the clamp before it."""
-    weights = jnp.where(concern.exists, weights, 0)
-    arriving = weights * faded(membrane, concern.held + concern.gap)
-    meanwhile = jnp.where(concern.held > 0, weights * faded(membrane, concern.held), 0)
-    sums = jnp.zeros((at.size, 2), at.dtype)
-    sums = sums.at[concern.spike].add(jnp.stack([arriving, meanwhile], axis=1))
-    elapsed = jnp.maximum(at - jnp.append(0, at[:-1]), 0)
+def _slope_at_release(membrane: Membrane, concern: Concern, weights, currents):
+    """Slope of the potential after the clamp before each spike."""
 
-    def forth(current, entry):
-        elapsed, (arriving, meanwhile) = entry
-        at_spike = current * faded(membrane, elapsed) + arriving
-        return at_spike, (at_spike, current * faded(membrane, membrane.refractory) + meanwhile)
+    def arrived():
+        weight = jnp.where(concern.held > 0, weights * faded(membrane, concern.held), 0)
+        return jnp.zeros_like(currents).at[concern.spike].add(weight)
 
-    _, (current, released) = jax.lax.scan(forth, membrane.current, (elapsed, sums))
-    tau_mem = membrane.tau_mem
-    return current - membrane.threshold / tau_mem, released - membrane.reset / tau_mem
+    meanwhile = if_any(jnp.any(concern.held > 0), arrived, jnp.zeros_like(currents))
+    left = currents[:-1] * faded(membrane, membrane.refractory)
+    return jnp.append(membrane.current, left) + meanwhile - membrane.reset / membrane.tau_mem
 
 
 def _time_constants(membrane: Membrane, arrivals, weights, at, release, voltage, zeros):

@@ -75,10 +75,13 @@ def solve_layer(
             until_full=until_full,
         )
 
-    times, overflow = jax.vmap(find, (*axes, axes[1]))(*jax.lax.stop_gradient(given), order)
+    found = jax.vmap(find, (*axes, axes[1]))(*jax.lax.stop_gradient(given), order)
+    times, currents, overflow = found
     times = jnp.where(jnp.any(jnp.isnan(problem.times)), jnp.nan, times)
     adjoint = ImplicitAdjoint() if adjoint is None else adjoint
-    return LayerSpikes(jax.vmap(adjoint.attach_train, (*axes, 0))(*given, times), overflow)
+    return LayerSpikes(
+        jax.vmap(adjoint.attach_train, (*axes, 0, 0))(*given, times, currents), overflow
+    )
 
 
 class Train(NamedTuple):
@@ -94,7 +97,7 @@ class Train(NamedTuple):
 
 
 def _find_train(membrane: Membrane, arrivals, weights, *, t_end, max_spikes, until_full):
-    """Spike times of one neuron, given its arrivals in their order."""
+    """Spike times of one neuron, given its arrivals in their order, and its current then."""
     dtype = weights.dtype
     arrivals = jnp.append(arrivals, jnp.inf)
     weights = jnp.append(weights, 0)
@@ -128,27 +131,33 @@ def _find_train(membrane: Membrane, arrivals, weights, *, t_end, max_spikes, unt
         )
 
     def next_spike(carry):
-        train, times, count, overflow = carry
+        train, times, currents, count, overflow = carry
         train = jax.lax.while_loop(lambda train: ~(train.rises | train.ended), visit, train)
         arrival, start, current, _, rise, _ = interval(train)
         wait = crossing_time(membrane, train.voltage, current, rise)
         spike = jnp.minimum(start + wait, jnp.minimum(arrival, t_end))
         fires = train.rises & (count < max_spikes)
         overflow |= train.rises & (count == max_spikes)
-        times = jnp.where((jnp.arange(max_spikes) == count) & fires, spike, times)
+        slot = (jnp.arange(max_spikes) == count) & fires
         since = jnp.where(fires, spike - train.clock, 0)
+        current = train.current * faded(membrane, since)
         after = Train(
             jnp.where(fires, spike, train.clock),
             jnp.where(fires, membrane.reset, train.voltage),
-            train.current * faded(membrane, since),
+            current,
             jnp.where(fires, spike + membrane.refractory, train.release),
             train.taken,
             no,
             train.ended | overflow | (until_full & (count + fires == max_spikes)),
         )
-        return after, times, count + fires, overflow
+        times = jnp.where(slot, spike, times)
+        currents = jnp.where(slot, current, currents)
+        return after, times, currents, count + fires, overflow
 
     begin = Train(zero, membrane.voltage, membrane.current, zero, jnp.zeros((), jnp.int32), no, no)
-    carry = begin, jnp.full(max_spikes, jnp.inf, dtype), jnp.zeros((), jnp.int32), no
-    _, times, _, overflow = jax.lax.while_loop(lambda carry: ~carry[0].ended, next_spike, carry)
-    return times, overflow
+    blank = jnp.full(max_spikes, jnp.inf, dtype), jnp.zeros(max_spikes, dtype)
+    carry = begin, *blank, jnp.zeros((), jnp.int32), no
+    _, times, currents, _, overflow = jax.lax.while_loop(
+        lambda carry: ~carry[0].ended, next_spike, carry
+    )
+    return times, currents, overflow

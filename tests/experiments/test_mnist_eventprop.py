@@ -11,7 +11,6 @@ import pytest
 
 from experiments import mnist_eventprop
 from experiments._contract import NullJob
-from experiments._layer_weights_gradient import layer_of_weights
 from experiments.mnist_eventprop import (
     CLAIMS,
     Config,
@@ -22,8 +21,7 @@ from experiments.mnist_eventprop import (
     run,
     simulate,
 )
-from plasticjax.neurons import CurrentLIF
-from plasticjax.simulate import InputSpikes, LayerSpikes, SpikingCircuit, solve_layer
+from plasticjax.simulate import LayerSpikes
 
 from .judged import assert_claims_hold
 from .test_mnist_first_spike import needs_files, striped
@@ -34,55 +32,6 @@ def stripes(monkeypatch):
     """Images whose digit is the place of a stripe, in the place of MNIST."""
     monkeypatch.setattr(mnist_eventprop, "VALIDATION", 0)
     monkeypatch.setattr(mnist_eventprop, "mnist", lambda split: striped(400, seed=len(split)))
-
-
-def test_the_gradient_of_the_weights_equals_finite_differences(x64):
-    rng = np.random.default_rng(0)
-    neuron = CurrentLIF.event_prop(20.0, 5.0)
-    weights = jnp.asarray(rng.normal(0.8, 1.0, (8, 16)))
-    times = jnp.asarray(np.append(rng.uniform(0, 20, 14), [np.inf, 30.0]))
-    factors = jnp.asarray(rng.normal(size=(8, 12)))
-
-    def loss(weights):
-        spikes = layer_of_weights(weights, times, neuron, t_end=40.0, max_spikes=12)
-        fired = jnp.isfinite(spikes.times)
-        return jnp.sum(jnp.where(fired, factors * spikes.times, 0)), spikes.counts()
-
-    both = jax.jit(jax.value_and_grad(loss, has_aux=True))
-    (_, counts), gradient = both(weights)
-    assert counts.max() >= 3 and counts.min() == 0
-    np.testing.assert_array_equal(gradient[:, 14], 0)
-    for _ in range(8):
-        step = 1e-6 * rng.normal(size=weights.shape)
-        (more, same), _ = both(weights + step)
-        (less, too), _ = both(weights - step)
-        np.testing.assert_array_equal(counts, same)
-        np.testing.assert_array_equal(counts, too)
-        np.testing.assert_allclose((more - less) / 2, jnp.sum(gradient * step), rtol=1e-6)
-
-
-@pytest.mark.slow
-def test_the_gradient_of_the_weights_is_that_of_the_general_solver(x64):
-    rng = np.random.default_rng(1)
-    neuron = CurrentLIF.event_prop(20.0, 5.0)
-    weights = jnp.asarray(rng.normal(0.8, 1.0, (8, 16)))
-    times = jnp.asarray(rng.uniform(0, 20, 16))
-
-    def general(weights):
-        circuit = SpikingCircuit(neuron, weights)
-        return solve_layer(circuit, InputSpikes(times), t_end=40.0, max_spikes=12)
-
-    def fast(weights):
-        return layer_of_weights(weights, times, neuron, t_end=40.0, max_spikes=12)
-
-    def gradient(solve):
-        def loss(weights):
-            times = solve(weights).times
-            return jnp.sum(jnp.where(jnp.isfinite(times), times, 0) ** 2)
-
-        return jax.jit(jax.grad(loss))(weights)
-
-    np.testing.assert_allclose(gradient(fast), gradient(general), rtol=1e-10, atol=1e-12)
 
 
 def test_compact_keeps_all_spikes_and_their_neurons():
