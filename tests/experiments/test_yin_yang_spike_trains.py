@@ -157,7 +157,7 @@ def test_delays_start_around_half_a_time_constant_and_delay_the_spikes(name):
 
 @pytest.mark.parametrize("sizes", [(), (5, 5), (10, 5), (0, 5)])
 def test_sizes_that_make_no_curve_are_refused(sizes):
-    with pytest.raises(ValueError, match="sizes=.*ascending"):
+    with pytest.raises(ValueError, match=r"sizes=.*ascending"):
         dataclasses.replace(yin_yang_delays_size.Config(), sizes=sizes)
 
 
