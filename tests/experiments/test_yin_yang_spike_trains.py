@@ -7,7 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import yin_yang_delays, yin_yang_eventprop, yin_yang_recurrent
+from experiments import (
+    yin_yang_delays,
+    yin_yang_delays_size,
+    yin_yang_eventprop,
+    yin_yang_recurrent,
+)
 from experiments._contract import NullJob
 
 from .judged import assert_claims_hold
@@ -15,6 +20,7 @@ from .judged import assert_claims_hold
 EXPERIMENTS = {
     "eventprop": yin_yang_eventprop,
     "delays": yin_yang_delays,
+    "size": yin_yang_delays_size,
     "recurrent": yin_yang_recurrent,
 }
 TINY = {
@@ -149,6 +155,23 @@ def test_delays_start_around_half_a_time_constant_and_delay_the_spikes(name):
     assert label.shape == (3,)
 
 
+@pytest.mark.parametrize("sizes", [(), (5, 5), (10, 5), (0, 5)])
+def test_sizes_that_make_no_curve_are_refused(sizes):
+    with pytest.raises(ValueError, match=r"sizes=.*ascending"):
+        dataclasses.replace(yin_yang_delays_size.Config(), sizes=sizes)
+
+
+def test_the_gain_by_delays_is_taken_size_by_size(tmp_path):
+    test = {
+        "weights only": np.array([[0.7, 0.9], [0.6, 0.8]]),
+        "synaptic delays": np.array([[0.9, 0.95], [0.9, 0.9]]),
+    }
+    result = yin_yang_delays_size.Result((5, 30), test)
+    np.testing.assert_allclose(yin_yang_delays_size.gain(result, 0), [20, 30])
+    np.testing.assert_allclose(yin_yang_delays_size.gain(result, -1), [5, 10])
+    _draw(yin_yang_delays_size, result, tmp_path / "figure.png")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
@@ -158,6 +181,8 @@ def test_delays_start_around_half_a_time_constant_and_delay_the_spikes(name):
         ("recurrent", "smoke"),
         ("recurrent", "default"),
         ("delays", "smoke"),
+        ("size", "smoke"),
+        ("size", "default"),
         # Two claims of the default size of `delays` are not reproduced; see the documentation.
     ],
 )
