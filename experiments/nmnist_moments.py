@@ -163,6 +163,17 @@ def gain(better: str, worse: str, result: Result):
 
 _PAPER = "D3.11, section 1.2.1.6, on N-MNIST"
 _NOISE = 1.0  # points that two thousand test recordings and two seeds leave open
+# Of the three steps: the least gain, and why. Surrogate and target were chosen on recordings that
+# are not those of the test.
+_STEPS = (
+    (0.5, "the sign"),
+    (-_NOISE, f"the sign, {_NOISE} point below it allowed for noise, as before our first run"),
+    (
+        0.0,
+        f"the sign; {_NOISE} point below it was allowed until a longer run (16,000 recordings, one "
+        "seed) lost 2.3",
+    ),
+)
 
 
 def _claims():
@@ -174,15 +185,12 @@ def _claims():
             measure=partial(accuracy_of, name),
             accept={"paper": (value - 2.0, 100.0)},
         )
-    for (worse, low), (better, high) in pairwise(CONDITIONS.items()):
-        apart = round(high - low, 1)
-        least = 0.5 if apart > 5 else -_NOISE
+    neighbours = pairwise(CONDITIONS.items())
+    for ((worse, low), (better, high)), (least, why) in zip(neighbours, _STEPS, strict=True):
         yield Claim(
             statement=f"{better} against {worse}: what it gains (percent points)",
-            paper_value=apart,
-            source=f"{_PAPER}; the order is judged, {_NOISE} point below it allowed where the gap "
-            "is small, as before our first run. Surrogate and target were chosen after it, on "
-            "other recordings than those of the test",
+            paper_value=round(high - low, 1),
+            source=f"{_PAPER}; judged: {why}",
             measure=partial(gain, better, worse),
             accept={"default": (least, 30.0), "paper": (least, 30.0)},
         )

@@ -131,6 +131,7 @@ def test_a_small_run(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_claims_hold_at_default_size():
+def test_the_order_holds_but_for_its_last_step():
     result = nmnist_moments.run(Config(), key=jax.random.key(0), job=NullJob())
-    assert_claims_hold(CLAIMS, result, size="default", seeds=2)
+    # Moments do not beat rates; see the documentation.
+    assert_claims_hold(CLAIMS[:-1], result, size="default", seeds=2)
