@@ -20,11 +20,11 @@ def wait_for_crossing(membrane: Membrane, u, y, gap):
     wait = jnp.where(at_once, 0, jnp.where(wait <= gap, wait, jnp.inf))
     rests_above = threshold <= 0  # so that it may cross on its way back to rest
 
-    def search():
+    def search(u, y):
         rise, _ = rise_within(membrane, u, y, gap)
         return crossing_time(membrane, u, y, rise)
 
-    return jnp.where(rests_above, if_any(jnp.any(rests_above), search, wait), wait)
+    return jnp.where(rests_above, if_any(jnp.any(rests_above), search, wait, (u, y)), wait)
 
 
 def _wait_by_a_root(membrane: Membrane, u, y, gap):

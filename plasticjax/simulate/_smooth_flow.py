@@ -61,7 +61,7 @@ def advance(solver: diffrax.AbstractERK, neuron, t, y, drive, held, length) -> A
     )
     stages, _ = jax.lax.scan(stage, begin, entries)
     end = _combine(y, tableau.b_sol, stages)
-    error = _combine(jax.tree.map(jnp.zeros_like, y), tableau.b_error, stages)
+    error = _weigh(tableau.b_error, stages)
     dense = jax.tree.map(lambda y, end, k: jnp.concatenate([y[None], end[None], k]), y, end, stages)
     return Advance(end, error, dense)
 
@@ -99,9 +99,9 @@ def find_crossing(solver, neuron, y, step: Advance, parts: int, free) -> Crossin
     crossing is missed whose part has a single extremum.
     """
     dtype = jax.tree.leaves(y)[0].dtype
-    marks = jnp.arange(parts + 1, dtype=dtype) / parts
     with jax.ensure_compile_time_eval():
-        shares = jax.vmap(partial(_shares, solver))(jnp.arange(parts + 1, dtype=dtype) / parts)
+        marks = jnp.arange(parts + 1, dtype=dtype) / parts
+        shares = jax.vmap(partial(_shares, solver))(marks)
     margins, slopes = jax.vmap(partial(_margin, neuron, step))(shares)
     margins = margins.at[0].set(neuron.threshold_margin(y))
     margins = margins.at[-1].set(neuron.threshold_margin(step.state))
@@ -116,16 +116,14 @@ def find_crossing(solver, neuron, y, step: Advance, parts: int, free) -> Crossin
     beyond = before + rate_before * meet
     turns = free & ((peaks & (beyond > 0)) | (dips & (beyond < 0)))
 
-    def turning():
-        sign = jnp.where(peaks, 1, -1)
-        return jax.vmap(
-            lambda low, high, sign: _bisect(
-                lambda x: -sign * _look(solver, neuron, step, x)[1], low, high
-            )[1]
-        )(low, high, sign)
+    def turning_point(low, high, sign):
+        find = lambda x: -sign * _look(solver, neuron, step, x)[1]  # noqa: E731
+        place = _bisect(find, low, high)[1]
+        return place, _look(solver, neuron, step, place)[0]
 
-    turn = if_any(jnp.any(turns), turning, low)
-    at_turn = jax.vmap(lambda x: _look(solver, neuron, step, x)[0])(turn)
+    sign = jnp.where(peaks, 1, -1).astype(dtype)
+    turning = jax.vmap(turning_point)
+    turn, at_turn = if_any(jnp.any(turns), turning, (low, before), (low, high, sign))
     peaks, dips = peaks & turns & (at_turn > 0), dips & turns & (at_turn < 0)
     crosses = free & (((before < 0) & (after >= 0)) | peaks | dips)
     first = jnp.argmax(crosses)

@@ -109,13 +109,14 @@ def find_smooth_spikes(
         crossing = jax.vmap(partial(find_crossing, solver), (0, 0, 0, None, 0))(
             neuron, loop.state, step, integrator.parts, searches & ~held
         )
-        arguments = (neuron, loop.time, loop.state, drive, step, length, crossing)
         waits = if_any(
             jnp.any(crossing.exists),
-            lambda: jax.vmap(partial(crossing_time, solver), (0, None, 0, 0, 0, None, 0))(
-                *arguments
+            lambda low, high: jax.vmap(partial(crossing_time, solver), (0, None, 0, 0, 0, None, 0))(
+                *(neuron, loop.time, loop.state, drive, step, length),
+                crossing._replace(low=low, high=high),
             ),
             jnp.zeros(post, dtype),
+            (crossing.low, crossing.high),
         )
         waits = jnp.where(at_once, 0, jnp.where(crossing.exists, waits, jnp.inf))
         waits = jnp.where(emits, jnp.inf, waits)

@@ -27,9 +27,9 @@ def solve_events(
 
     In a `SpikingCircuit` the state is propagated in closed form between events, for every ratio of
     time constants. Since a potential has at most one extremum between two events, no crossing can
-    be missed; its time is found to machine precision: in closed form if `tau_mem` is twice
-    `tau_syn` and both are known when the function is traced (Python numbers, NumPy arrays or
-    closed-over JAX arrays), else by Newton's method. In a `SmoothCircuit` of any other neurons a
+    be missed; its time is found to machine precision, without a search. This is fastest if
+    `tau_mem` is twice `tau_syn` and both are known when the function is traced (Python numbers,
+    NumPy arrays or closed-over JAX arrays). In a `SmoothCircuit` of any other neurons a
     Runge-Kutta method of adaptive step goes from event to event; spike times are as accurate as its
     tolerance, and a crossing is found if the interpolation shows it (see `Integrator`).
 
