@@ -115,11 +115,12 @@ def _concern(arrivals, times, at, release) -> Concern:
 def _slope_at_release(membrane: Membrane, concern: Concern, weights, currents):
     """Slope of the potential after the clamp before each spike."""
 
-    def arrived():
-        weight = jnp.where(concern.held > 0, weights * faded(membrane, concern.held), 0)
+    def arrived(held):
+        weight = jnp.where(held > 0, weights * faded(membrane, held), 0)
         return jnp.zeros_like(currents).at[concern.spike].add(weight)
 
-    meanwhile = if_any(jnp.any(concern.held > 0), arrived, jnp.zeros_like(currents))
+    nothing = jnp.zeros_like(currents)
+    meanwhile = if_any(jnp.any(concern.held > 0), arrived, nothing, (concern.held,))
     left = currents[:-1] * faded(membrane, membrane.refractory)
     return jnp.append(membrane.current, left) + meanwhile - membrane.reset / membrane.tau_mem
 
