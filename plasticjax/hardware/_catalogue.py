@@ -129,6 +129,22 @@ def _cases() -> list[tuple[str, str, Any, Any]]:
         column_table("gamma_w", -1.0, 1.0),
     )
     errors = {"syn": w, "pre": usp, "post": taught}
+    propagated = pl.EPropSynapse(
+        w,
+        *(state(0.0, 4.0, name=name) for name in ("trace", "propagated")),
+        *(state(-4.0, 4.0, name=name) for name in ("eligible_current", "eligible_potential")),
+    )
+    learning = pl.EPropNeuron(
+        column_table("error", -1.0, 1.0),
+        column_table("slope", 0.0, 1.0),
+        column_table("reset", 0.0, 1.0),
+    )
+    statistics = pl.InputStatistics(
+        column_table("input", -1.0, 1.0),
+        column_table("first", -0.5, 0.5),
+        column_table("second", 0.0, 0.5),
+        column_table("third", -0.5, 0.5),
+    )
     increment = pl.increment
     stdp, triplet, inhibitory = pl.pair_stdp(), pl.triplet_stdp(), pl.inhibitory_stdp()
     tagged = pl.event_rule(pl.ToEligibility(stdp.on_pre), pl.ToEligibility(stdp.on_post))
@@ -176,6 +192,16 @@ def _cases() -> list[tuple[str, str, Any, Any]]:
         (
             "SynapticScaling", "post rate", _per_period(pl.SynapticScaling()),
             {"syn": w, "post": y},
+        ),
+        (
+            "EProp", "states, pre table, post tables of errors, slopes and resets",
+            increment(pl.EProp(0.8, 0.9, 1.0, 0.8, 0.9, eta=0.1)),
+            {"syn": propagated, "pre": row_table("spike", 0.0, 1.0), "post": learning},
+        ),
+        (
+            "InputBalance", "pre table, post tables of input and moments",
+            increment(pl.InputBalance(0.25, eta=0.1), bound=bound),
+            {"syn": w, "pre": row_table("trace", 0.0, 4.0), "post": statistics},
         ),
         (
             "EuclideanGradient", "pre and post tables of potentials and errors",
